@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Call a function once the transaction that it belongs to has committed.
+
+What is deferred is kept on the DBAPI connection, so it does not matter
+whether the transaction was opened as a session or as a connection. A rollback
+drops it; the rollback to a savepoint drops what came after that savepoint.
+Functions run when the connection is handed back to the pool: a transaction
+that is over is the only one that can't be rolled back any more.
+"""
+
+from collections.abc import Callable
+import logging
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+LOG = logging.getLogger(__name__)
+
+_DEFERRED = 'nova_deferred'
+_SAVEPOINTS = 'nova_savepoints'
+_COMMITTED = 'nova_committed'
+
+
+def defer(connection: sa.Connection, function: Callable[[], None]) -> None:
+    """Call the function after the connection's transaction has committed.
+
+    :param connection: of an engine that :func:`watch` has been called for,
+        in a transaction
+    """
+    connection.info.setdefault(_DEFERRED, []).append(function)
+
+
+def take(connection: sa.Connection) -> list[Callable[[], None]]:
+    """Return what was deferred, and leave it to the caller to run it."""
+    return connection.info.pop(_DEFERRED, [])
+
+
+def watch(engine: sa.Engine) -> None:
+    """Make :func:`defer` work on the connections of an engine."""
+    event.listen(engine, 'savepoint', _on_savepoint)
+    event.listen(engine, 'rollback_savepoint', _on_rollback_savepoint)
+    event.listen(engine, 'commit', _on_commit)
+    event.listen(engine, 'rollback', _forget)
+    event.listen(engine, 'handle_error', _on_error)
+    event.listen(engine, 'checkin', _on_checkin)
+
+
+def _on_savepoint(connection: sa.Connection, name: str) -> None:
+    connection.info.setdefault(_SAVEPOINTS, {})[name] = len(
+        connection.info.get(_DEFERRED, ()))
+
+
+def _on_rollback_savepoint(connection: sa.Connection, name: str,
+                           _context: None) -> None:
+    start = connection.info.get(_SAVEPOINTS, {}).get(name, 0)
+    del connection.info.get(_DEFERRED, [])[start:]
+
+
+def _on_commit(connection: sa.Connection) -> None:
+    # Called just before the COMMIT; _on_error takes it back if that fails.
+    connection.info[_COMMITTED] = True
+
+
+def _forget(connection: sa.Connection) -> None:
+    for key in (_DEFERRED, _SAVEPOINTS, _COMMITTED):
+        connection.info.pop(key, None)
+
+
+def _on_error(context: sa.engine.ExceptionContext) -> None:
+    if context.connection is not None and not context.connection.invalidated:
+        context.connection.info.pop(_COMMITTED, None)
+
+
+def _on_checkin(_dbapi_connection: object, record: sa.pool.PoolProxiedConnection
+                ) -> None:
+    functions = record.info.pop(_DEFERRED, [])
+    record.info.pop(_SAVEPOINTS, None)
+    if not record.info.pop(_COMMITTED, False):
+        return
+    for function in functions:
+        try:
+            function()
+        except Exception:
+            # The pool would throw the connection away for it.
+            LOG.exception('What was to follow a committed transaction failed')

@@ -1,0 +1,447 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All SQL on the services table; names and results are Nova's.
+
+A call joins the transaction that is open on its context, or opens its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+import contextlib
+import functools
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from oslo_config import cfg
+from oslo_db import api as oslo_db_api
+from oslo_db import exception as db_exc
+from oslo_db.sqlalchemy import enginefacade
+from oslo_utils import timeutils
+import sqlalchemy as sa
+
+from nova import conf as nova_conf
+from nova import exception
+from nova.context import RequestContext
+from nova.db import after_commit
+from nova.db.main import models
+
+P = ParamSpec('P')
+R = TypeVar('R')
+
+#: Set by processes that must not touch the database themselves.
+DISABLE_DB_ACCESS = False
+
+NEW_COMPUTE_DISABLED = 'New compute service disabled due to config option.'
+
+_SERVICES = models.Service.__table__
+_KEYS = tuple(_SERVICES.columns.keys())
+_LENGTHS = {column.name: column.type.length for column in _SERVICES.columns
+            if isinstance(column.type, sa.String)}
+
+
+class Row(dict[str, Any]):
+    """A row as callers of Nova's use it: ``row['host']`` or ``row.host``."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+def create_context_manager(connection: str | None = None) -> Any:
+    """Return a manager of the transactions on one database.
+
+    :param connection: SQLAlchemy URL; None for ``[database] connection``
+    """
+    manager = enginefacade.transaction_context()
+    manager.append_on_engine_create(after_commit.watch)
+    if connection is not None:
+        manager.configure(connection=connection)
+    return manager
+
+
+context_manager = create_context_manager()
+
+
+def configure(conf: cfg.ConfigOpts) -> None:
+    """Read ``[database]``; nothing is connected before the first use."""
+    global context_manager
+    if context_manager.is_started:
+        context_manager.dispose_pool()
+        context_manager = create_context_manager()
+    context_manager.configure(**{
+        opt.dest: conf.database[opt.dest] for opt in nova_conf.database.OPTS
+        if opt.dest not in ('backend', 'db_max_retries', 'db_retry_interval',
+                            'db_inc_retry_interval', 'db_max_retry_interval',
+                            'asyncio_connection',
+                            'asyncio_slave_connection')})
+
+
+def get_context_manager(context: RequestContext | None) -> Any:
+    """Return the manager of the context's database."""
+    return getattr(context, 'db_connection', None) or context_manager
+
+
+def get_engine(use_slave: bool = False,
+               context: RequestContext | None = None) -> sa.Engine:
+    """Return the engine; connects on first use."""
+    manager = get_context_manager(context)
+    return (manager.reader if use_slave else manager.writer).get_engine()
+
+
+def in_transaction(context: RequestContext) -> bool:
+    """Return whether a transaction is open on the context in this thread."""
+    return getattr(getattr(context, '_enginefacade_context', None), 'current',
+                   None) is not None
+
+
+@contextlib.contextmanager
+def transaction(context: RequestContext) -> Iterator[sa.Connection]:
+    """Open a writer transaction on the context, or join the open one.
+
+    What was given to :func:`defer` inside runs after the outermost
+    transaction has committed.
+    """
+    _check_access()
+    outermost = not in_transaction(context)
+    deferred: list[Callable[[], None]] = []
+    with get_context_manager(context).writer.connection.using(
+            context) as connection:
+        yield connection
+        if outermost:
+            # Taken off the connection, so that they run with it given back.
+            deferred = after_commit.take(connection)
+    for function in deferred:
+        function()
+
+
+def defer(context: RequestContext, function: Callable[[], None]) -> None:
+    """Call a function after the commit; now, if no transaction is open."""
+    if not in_transaction(context):
+        function()
+        return
+    with get_context_manager(context).writer.connection.using(
+            context) as connection:
+        after_commit.defer(connection, function)
+
+
+def transactional(function: Callable[Concatenate[RequestContext, P], R]
+                  ) -> Callable[Concatenate[RequestContext, P], R]:
+    """Run a function in a writer transaction.
+
+    After a deadlock the outermost such function is tried up to 5 times more;
+    inside another transaction there is nothing to repeat: the deadlock has
+    rolled back all of it.
+    """
+    def once(context: RequestContext, *args: P.args, **kwargs: P.kwargs) -> R:
+        with transaction(context):
+            return function(context, *args, **kwargs)
+
+    repeated = oslo_db_api.wrap_db_retry(
+        max_retries=5, retry_on_deadlock=True)(once)
+
+    @functools.wraps(function)
+    def wrapper(context: RequestContext, *args: P.args,
+                **kwargs: P.kwargs) -> R:
+        run = once if in_transaction(context) else repeated
+        return run(context, *args, **kwargs)
+
+    return wrapper
+
+
+def pick_context_manager_writer(function: Callable[..., R]
+                                ) -> Callable[..., R]:
+    """Run a function of (context, …) in a writer transaction."""
+    @functools.wraps(function)
+    def wrapper(context: RequestContext, *args: Any, **kwargs: Any) -> R:
+        with transaction(context):
+            return function(context, *args, **kwargs)
+    return wrapper
+
+
+def _reading(allow_async: bool) -> Callable[..., Any]:
+    def decorate(function: Callable[..., R]) -> Callable[..., R]:
+        @functools.wraps(function)
+        def wrapper(context: RequestContext, *args: Any, **kwargs: Any) -> R:
+            _check_access()
+            reader = get_context_manager(context).reader
+            if allow_async:
+                reader = reader.allow_async
+            with reader.connection.using(context):
+                return function(context, *args, **kwargs)
+        return wrapper
+    return decorate
+
+
+pick_context_manager_reader = _reading(allow_async=False)
+pick_context_manager_reader_allow_async = _reading(allow_async=True)
+
+
+def select_db_reader_mode(function: Callable[..., R]) -> Callable[..., R]:
+    """Read from ``slave_connection`` if called with ``use_slave=True``.
+
+    For methods of (cls, context, …).
+    """
+    @functools.wraps(function)
+    def wrapper(owner: Any, context: RequestContext, *args: Any,
+                use_slave: bool = False, **kwargs: Any) -> R:
+        if not use_slave:
+            return function(owner, context, *args, **kwargs)
+        with get_context_manager(context).reader.async_.connection.using(
+                context):
+            return function(owner, context, *args, **kwargs)
+    return wrapper
+
+
+def _check_access() -> None:
+    if DISABLE_DB_ACCESS:
+        raise exception.DBNotAllowed(binary='This process')
+
+
+def _connection(context: RequestContext) -> sa.Connection:
+    return context.connection  # type: ignore[attr-defined]
+
+
+@transactional
+def service_create(context: RequestContext, values: dict[str, Any]) -> Row:
+    """Insert a service and return its row.
+
+    :raises ServiceBinaryExists: host and binary are taken
+    :raises ServiceTopicExists: host and topic are taken
+    :raises ServiceUUIDExists: the uuid is taken
+    :raises ServiceFieldTooLong: a text is longer than its column
+    """
+    _check_lengths(values)
+    if (values.get('binary') == 'nova-compute'
+            and not cfg.CONF.enable_new_services):
+        values = {**values, 'disabled': True,
+                  'disabled_reason': NEW_COMPUTE_DISABLED}
+    connection = _connection(context)
+    try:
+        result = connection.execute(
+            _SERVICES.insert(), {'created_at': timeutils.utcnow(), **values})
+    except db_exc.DBDuplicateEntry as error:
+        raise _duplicate(error, values) from error
+    return _by_id(connection, result.inserted_primary_key[0])
+
+
+@transactional
+def service_update(context: RequestContext, service_id: int,
+                   values: dict[str, Any]) -> Row:
+    """Change a service and return its row.
+
+    A ``report_count`` is a heartbeat: it moves ``last_seen_up``, and the
+    counter never goes back, whoever else beats for the same record.
+
+    :raises ServiceNotFound: there is no such service, or it was deleted
+    :raises ServiceFieldTooLong: a text is longer than its column
+    """
+    _check_lengths(values)
+    now = timeutils.utcnow()
+    values = {'updated_at': now, **values}
+    if 'report_count' in values:
+        count = values['report_count']
+        stored = _SERVICES.c.report_count
+        values['report_count'] = sa.case(
+            (stored < count, count), else_=stored + 1)
+        values['last_seen_up'] = now
+    connection = _connection(context)
+    try:
+        result = connection.execute(
+            _SERVICES.update().where(*_alive(service_id)).values(values))
+    except db_exc.DBDuplicateEntry as error:
+        raise _duplicate(error, values) from error
+    if not result.rowcount:
+        raise exception.ServiceNotFound(service_id=service_id)
+    return _by_id(connection, service_id)
+
+
+@transactional
+def service_destroy(context: RequestContext, service_id: int) -> Row:
+    """Soft-delete a service and return its row as it was then.
+
+    The UPDATE comes first: it decides which of two callers deletes, and the
+    row can't change between it and the commit.
+
+    :raises ServiceNotFound: there is no such service, or it was deleted
+    """
+    connection = _connection(context)
+    result = connection.execute(
+        _SERVICES.update().where(*_alive(service_id)).values(
+            deleted=_SERVICES.c.id, deleted_at=timeutils.utcnow(),
+            # Named, or the column's onupdate would set it.
+            updated_at=_SERVICES.c.updated_at))
+    if not result.rowcount:
+        raise exception.ServiceNotFound(service_id=service_id)
+    return _by_id(connection, service_id)
+
+
+@pick_context_manager_reader
+def service_get(context: RequestContext, service_id: int) -> Row:
+    """Return the service with this id.
+
+    :raises ServiceNotFound: the context may read no such service
+    """
+    return _one(context, exception.ServiceNotFound(service_id=service_id),
+                _SERVICES.c.id == service_id, *_visible(context))
+
+
+@pick_context_manager_reader
+def service_get_by_uuid(context: RequestContext, service_uuid: str) -> Row:
+    """Return the service with this uuid.
+
+    :raises ServiceNotFound: the context may read no such service
+    """
+    return _one(context, exception.ServiceNotFound(service_id=service_uuid),
+                _SERVICES.c.uuid == service_uuid, *_visible(context))
+
+
+@pick_context_manager_reader
+def service_get_by_host_and_topic(context: RequestContext, host: str,
+                                  topic: str) -> Row | None:
+    """Return the enabled service of a host and topic, or None."""
+    return _first(context, _SERVICES.c.host == host,
+                  _SERVICES.c.topic == topic,
+                  _SERVICES.c.disabled.is_(False), _SERVICES.c.deleted == 0)
+
+
+@pick_context_manager_reader
+def service_get_by_host_and_binary(context: RequestContext, host: str,
+                                   binary: str) -> Row:
+    """Return the service of a host and binary.
+
+    :raises HostBinaryNotFound: there is none
+    """
+    return _one(context,
+                exception.HostBinaryNotFound(host=host, binary=binary),
+                _SERVICES.c.host == host, _SERVICES.c.binary == binary,
+                _SERVICES.c.deleted == 0)
+
+
+@pick_context_manager_reader_allow_async
+def service_get_by_compute_host(context: RequestContext, host: str) -> Row:
+    """Return the nova-compute service of a host.
+
+    :raises ComputeHostNotFound: there is none
+    """
+    return _one(context, exception.ComputeHostNotFound(host=host),
+                _SERVICES.c.host == host,
+                _SERVICES.c.binary == 'nova-compute',
+                _SERVICES.c.deleted == 0)
+
+
+@pick_context_manager_reader
+def service_get_all(context: RequestContext,
+                    disabled: bool | None = None) -> list[Row]:
+    """Return all services in id order; None means enabled and disabled."""
+    wanted = [] if disabled is None else [
+        _SERVICES.c.disabled.is_(disabled)]
+    return _all(context, *wanted, *_visible(context))
+
+
+@pick_context_manager_reader
+def service_get_all_by_topic(context: RequestContext,
+                             topic: str) -> list[Row]:
+    """Return the enabled services of a topic in id order."""
+    return _all(context, _SERVICES.c.topic == topic,
+                _SERVICES.c.disabled.is_(False), _SERVICES.c.deleted == 0)
+
+
+@pick_context_manager_reader
+def service_get_all_by_binary(context: RequestContext, binary: str,
+                              include_disabled: bool = False) -> list[Row]:
+    """Return the services of a binary in id order."""
+    wanted = [] if include_disabled else [_SERVICES.c.disabled.is_(False)]
+    return _all(context, _SERVICES.c.binary == binary, *wanted,
+                *_visible(context))
+
+
+@pick_context_manager_reader
+def service_get_all_by_host(context: RequestContext,
+                            host: str) -> list[Row]:
+    """Return the services of a host in id order."""
+    return _all(context, _SERVICES.c.host == host, _SERVICES.c.deleted == 0)
+
+
+@pick_context_manager_reader_allow_async
+def service_get_minimum_version(context: RequestContext,
+                                binaries: Iterable[str]
+                                ) -> dict[str, int | None]:
+    """Return the smallest version a binary; forced-down services don't count.
+
+    A binary without services is left out; a NULL version counts as 0.
+    """
+    statement = (
+        sa.select(_SERVICES.c.binary,
+                  sa.func.min(sa.func.coalesce(_SERVICES.c.version, 0)))
+        .where(_SERVICES.c.binary.in_(list(binaries)),
+               _SERVICES.c.deleted == 0,
+               _SERVICES.c.forced_down.is_(False))
+        .group_by(_SERVICES.c.binary))
+    return {binary: version
+            for binary, version in _connection(context).execute(statement)}
+
+
+_SELECT_BY_ID = sa.select(_SERVICES).where(
+    _SERVICES.c.id == sa.bindparam('service_id'))
+
+
+def _alive(service_id: int) -> tuple[Any, ...]:
+    return _SERVICES.c.id == service_id, _SERVICES.c.deleted == 0
+
+
+def _visible(context: RequestContext) -> tuple[Any, ...]:
+    return {'no': (_SERVICES.c.deleted == 0,),
+            'only': (_SERVICES.c.deleted != 0,),
+            'yes': ()}[context.read_deleted]
+
+
+def _row(values: Iterable[Any]) -> Row:
+    return Row(zip(_KEYS, values, strict=True))
+
+
+def _by_id(connection: sa.Connection, service_id: int) -> Row:
+    return _row(connection.execute(
+        _SELECT_BY_ID, {'service_id': service_id}).one())
+
+
+def _all(context: RequestContext, *where: Any) -> list[Row]:
+    statement = sa.select(_SERVICES).where(*where).order_by(_SERVICES.c.id)
+    return [_row(values) for values in _connection(context).execute(statement)]
+
+
+def _first(context: RequestContext, *where: Any) -> Row | None:
+    statement = sa.select(_SERVICES).where(*where).order_by(
+        _SERVICES.c.id).limit(1)
+    values = _connection(context).execute(statement).first()
+    return None if values is None else _row(values)
+
+
+def _one(context: RequestContext, missing: exception.NovaException,
+         *where: Any) -> Row:
+    row = _first(context, *where)
+    if row is None:
+        raise missing
+    return row
+
+
+def _check_lengths(values: dict[str, Any]) -> None:
+    # SQLite would store it, MariaDB and PostgreSQL each fail in their own way.
+    for field, limit in _LENGTHS.items():
+        value = values.get(field)
+        if value is not None and len(value) > limit:
+            raise exception.ServiceFieldTooLong(
+                field=field, length=len(value), limit=limit)
+
+
+def _duplicate(error: db_exc.DBDuplicateEntry,
+               values: dict[str, Any]) -> exception.NovaException:
+    # Columns on PostgreSQL and SQLite, the name of the index on MariaDB.
+    violated = ' '.join(error.columns)
+    kwargs = {key: values.get(key)
+              for key in ('host', 'binary', 'topic', 'uuid')}
+    if 'uuid' in violated:
+        return exception.ServiceUUIDExists(**kwargs)
+    if 'binary' in violated:
+        return exception.ServiceBinaryExists(**kwargs)
+    return exception.ServiceTopicExists(**kwargs)

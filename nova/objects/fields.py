@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Field types, and the enumerations of the notification format.
+
+The order of every ``ALL`` is part of the objects' fingerprints: a new value
+goes where Nova has put it, with a new version of the object that uses it.
+"""
+
+from typing import Any
+
+from oslo_versionedobjects import fields
+
+from nova import exception
+
+BooleanField = fields.BooleanField
+DateTimeField = fields.DateTimeField
+Field = fields.Field
+IntegerField = fields.IntegerField
+ListOfObjectsField = fields.ListOfObjectsField
+ObjectField = fields.ObjectField
+StringField = fields.StringField
+UUIDField = fields.UUIDField
+
+
+class BaseNovaEnum(fields.Enum):
+    """An enumeration whose valid values are the class's ``ALL``."""
+
+    ALL: tuple[str, ...] = ()
+    #: constants whose name is not their value in upper case
+    NAMES: dict[str, str] = {}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(valid_values=self.__class__.ALL)
+
+
+def _named(values: str) -> Any:
+    """Return a class decorator that sets ``ALL`` and a constant a value."""
+    def decorate(cls: type[BaseNovaEnum]) -> type[BaseNovaEnum]:
+        cls.ALL = tuple(values.split())
+        for value in cls.ALL:
+            name = cls.NAMES.get(value, value.upper())
+            setattr(cls, name, value)
+        return cls
+    return decorate
+
+
+@_named('audit critical debug info error sample warn')
+class NotificationPriority(BaseNovaEnum):
+    """How urgent a notification is; part of the name of its queue."""
+
+
+@_named('start end error progress')
+class NotificationPhase(BaseNovaEnum):
+    """Which part of a longer action a notification is about."""
+
+
+@_named('''
+    update exception delete pause unpause resize volume_swap suspend power_on
+    reboot shutdown snapshot interface_attach power_off shelve resume restore
+    exists rescue volume_attach volume_detach share_attach share_detach create
+    import evacuate resize_finish live_migration_abort
+    live_migration_post_dest live_migration_post live_migration_pre
+    live_migration_rollback live_migration_rollback_dest rebuild
+    interface_detach resize_confirm resize_prep resize_revert shelve_offload
+    soft_delete trigger_crash_dump unrescue unshelve add_host remove_host
+    add_member update_metadata lock unlock rebuild_scheduled update_prop
+    live_migration_force_complete connect usage build_instances migrate_server
+    rebuild_server select_destinations cache_images
+''')
+class NotificationAction(BaseNovaEnum):
+    """What happened to the object that a notification is about."""
+
+    NAMES = {'cache_images': 'IMAGE_CACHE'}
+
+
+_SOURCES = ('nova-api', 'nova-compute', 'nova-conductor', 'nova-scheduler',
+            'nova-network', 'nova-consoleauth', 'nova-cells', 'nova-console',
+            'nova-metadata')
+
+
+@_named(' '.join(_SOURCES))
+class NotificationSource(BaseNovaEnum):
+    """Which kind of service a notification is about."""
+
+    NAMES = {source: source.removeprefix('nova-').upper()
+             for source in _SOURCES}
+
+    @staticmethod
+    def get_source_by_binary(binary: str) -> str:
+        """Return the source that stands for a service's binary."""
+        # The API service's binary has a name of its own in the table.
+        return 'nova-api' if binary == 'nova-osapi_compute' else binary
+
+    @classmethod
+    def check_binary(cls, binary: str | None) -> None:
+        """Check that services of this binary can send notifications.
+
+        :raises UnknownNotificationSource: they can't
+        """
+        if cls.get_source_by_binary(binary or '') not in cls.ALL:
+            raise exception.UnknownNotificationSource(
+                binary=binary, valid=', '.join(cls.ALL))
+
+
+class NotificationPriorityField(fields.BaseEnumField):
+    AUTO_TYPE = NotificationPriority()
+
+
+class NotificationPhaseField(fields.BaseEnumField):
+    AUTO_TYPE = NotificationPhase()
+
+
+class NotificationActionField(fields.BaseEnumField):
+    AUTO_TYPE = NotificationAction()
+
+
+class NotificationSourceField(fields.BaseEnumField):
+    AUTO_TYPE = NotificationSource()

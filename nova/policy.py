@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The policy engine: who may do what (oslo.policy)."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from oslo_config import cfg
+from oslo_policy import policy
+
+from nova import exception
+from nova import policies
+
+if TYPE_CHECKING:
+    from nova.context import RequestContext
+
+
+@functools.lru_cache(maxsize=1)
+def _enforcer() -> policy.Enforcer:
+    enforcer = policy.Enforcer(cfg.CONF)
+    # Every process and request would repeat the hint on deprecated rules.
+    enforcer.suppress_deprecation_warnings = True
+    enforcer.register_defaults(policies.list_rules())
+    return enforcer
+
+
+def reset() -> None:
+    """Forget the rules, so that the next check reads them again."""
+    _enforcer.cache_clear()
+
+
+def get_enforcer() -> policy.Enforcer:
+    """Return an enforcer for oslo.policy's command line tools."""
+    cfg.CONF([], project='nova')
+    return _enforcer()
+
+
+def authorize(context: RequestContext, action: str,
+              target: dict[str, Any] | None = None,
+              fatal: bool = True) -> bool:
+    """Check whether the context may do the action.
+
+    :param action: name of a registered rule
+    :param target: attributes of what is acted on
+    :param fatal: raise instead of returning False
+    :raises PolicyNotAuthorized: it may not, and fatal is set
+    """
+    try:
+        return _enforcer().authorize(
+            action, target or {}, context, do_raise=fatal,
+            exc=exception.PolicyNotAuthorized, action=action)
+    except policy.InvalidScope as error:
+        if fatal:
+            raise exception.PolicyNotAuthorized(action=action) from error
+        return False
+
+
+def check_is_admin(context: RequestContext) -> bool:
+    """Return whether the context's roles make it an administrator's."""
+    return _enforcer().authorize('context_is_admin', {}, context)
