@@ -15,7 +15,7 @@ from nova import version
 CONF = nova_conf.CONF
 
 _QUIET = ('oslo.messaging=INFO', 'oslo_messaging=INFO', 'oslo_policy=INFO',
-          'stevedore=INFO')
+          'stevedore=INFO', 'alembic.runtime.plugins=WARNING')
 
 
 def set_lib_defaults() -> None:

@@ -4,13 +4,15 @@ import socket
 
 from oslo_config import cfg
 
+HOST = cfg.HostDomainOpt(
+    'host', default=socket.gethostname(), sample_default='<hostname>',
+    help='Name of this host: host of the service records that its '
+         'processes register, and part of the publisher of their '
+         'notifications. Changing it makes new records; the old ones '
+         'stay and read as down.')
+
 OPTS = [
-    cfg.HostDomainOpt(
-        'host', default=socket.gethostname(), sample_default='<hostname>',
-        help='Name of this host: host of the service records that its '
-             'processes register, and part of the publisher of their '
-             'notifications. Changing it makes new records; the old ones '
-             'stay and read as down.'),
+    HOST,
     cfg.IntOpt(
         'report_interval', default=10,
         help='Seconds between two heartbeats of a service; 0 turns them off. '

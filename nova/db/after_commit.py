@@ -39,21 +39,28 @@ def watch(engine: sa.Engine) -> None:
     """Make :func:`defer` work on the connections of an engine."""
     event.listen(engine, 'savepoint', _on_savepoint)
     event.listen(engine, 'rollback_savepoint', _on_rollback_savepoint)
+    event.listen(engine, 'release_savepoint', _on_release_savepoint)
     event.listen(engine, 'commit', _on_commit)
     event.listen(engine, 'rollback', _forget)
     event.listen(engine, 'handle_error', _on_error)
     event.listen(engine, 'checkin', _on_checkin)
 
 
-def _on_savepoint(connection: sa.Connection, name: str) -> None:
-    connection.info.setdefault(_SAVEPOINTS, {})[name] = len(
-        connection.info.get(_DEFERRED, ()))
+def _on_savepoint(connection: sa.Connection, _name: str | None) -> None:
+    # Savepoints nest, and SQLAlchemy does not tell their names yet.
+    connection.info.setdefault(_SAVEPOINTS, []).append(
+        len(connection.info.get(_DEFERRED, ())))
 
 
-def _on_rollback_savepoint(connection: sa.Connection, name: str,
+def _on_rollback_savepoint(connection: sa.Connection, _name: str,
                            _context: None) -> None:
-    start = connection.info.get(_SAVEPOINTS, {}).get(name, 0)
+    start = connection.info[_SAVEPOINTS].pop()
     del connection.info.get(_DEFERRED, [])[start:]
+
+
+def _on_release_savepoint(connection: sa.Connection, _name: str,
+                          _context: None) -> None:
+    connection.info[_SAVEPOINTS].pop()
 
 
 def _on_commit(connection: sa.Connection) -> None:

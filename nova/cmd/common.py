@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a command ends: exit 0 done, 1 failed with one line on stderr."""
+
+from collections.abc import Callable, Sequence
+import sys
+
+from oslo_config import cfg
+
+from nova import exception
+
+
+def run(prog: str, argv: Sequence[str], work: Callable[[], int | None]) -> int:
+    """Run a command's work and return its exit code.
+
+    :param argv: the command line; with ``--debug`` in it a failure shows its
+        traceback
+    """
+    try:
+        return work() or 0
+    except KeyboardInterrupt:
+        return 130
+    except (cfg.Error, exception.NovaException) as error:
+        reason = str(error)
+        failure: Exception = error
+    except Exception as error:
+        reason = _explain(error)
+        failure = error
+    if '--debug' in argv:
+        raise failure
+    print(f'{prog}: {" ".join(reason.split())}', file=sys.stderr)
+    return 1
+
+
+def _explain(error: Exception) -> str:
+    from oslo_db import exception as db_exc
+    if isinstance(error, db_exc.CantStartEngineError):
+        return ('[database] connection is not set; it should be a URL like '
+                'mysql+pymysql://nova:PASSWORD@HOST/nova')
+    if isinstance(error, db_exc.DBError):
+        return f'the database at {_database()} failed: {_first_line(error)}'
+    return f'{type(error).__name__}: {_first_line(error)}'
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition('\n')[0]
+
+
+def _database() -> str:
+    import sqlalchemy as sa
+    try:
+        return sa.make_url(cfg.CONF.database.connection).render_as_string(
+            hide_password=True)
+    except sa.exc.ArgumentError:
+        return '[database] connection'

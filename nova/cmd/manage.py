@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nova-manage: the operator's tool."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+import sys
+
+from oslo_config import cfg
+
+from nova import config
+from nova.cmd import common
+
+CONF = config.CONF
+
+
+def _db_sync() -> None:
+    from nova.db import migration
+    migration.db_sync(CONF.category.version)
+
+
+def _db_version() -> None:
+    from nova.db import migration
+    print(migration.db_version())
+
+
+def _version() -> None:
+    from nova import version
+    print(version.version_string())
+
+
+def _add_categories(categories: argparse._SubParsersAction) -> None:
+    database = categories.add_parser('db', help='the database schema')
+    actions = database.add_subparsers(dest='action', required=True)
+    sync = actions.add_parser('sync', help='upgrade the schema')
+    sync.add_argument('--local_cell', action='store_true',
+                      help='accepted for compatibility: there is one cell')
+    sync.add_argument('version', metavar='VERSION', nargs='?',
+                      help='revision to stop at; the newest if not given')
+    sync.set_defaults(work=_db_sync)
+    actions.add_parser(
+        'version', help="print the schema's revision").set_defaults(
+            work=_db_version)
+    categories.add_parser(
+        'version', help='print the version of this program').set_defaults(
+            work=_version)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run nova-manage."""
+    argv = sys.argv if argv is None else argv
+
+    def work() -> None:
+        from oslo_log import log
+        CONF.register_cli_opt(cfg.SubCommandOpt(
+            'category', title='categories', handler=_add_categories))
+        config.parse_args(argv, init_rpc=False, prog='nova-manage')
+        log.setup(CONF, 'nova')
+        CONF.category.work()
+
+    return common.run('nova-manage', argv, work)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
