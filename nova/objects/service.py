@@ -240,6 +240,7 @@ class Service(base.NovaPersistentObject, base.NovaObject,
         values = self._stored_changes()
         values.setdefault('uuid', uuidutils.generate_uuid())
         _check_publisher(values.get('host'), values.get('binary'))
+        self.check_minimum_version()
         row = _create(self._context, values, self)
         self._from_db_object(self._context, self, row)
 
@@ -254,7 +255,12 @@ class Service(base.NovaPersistentObject, base.NovaObject,
         :raises ValueError: a service of this host or binary can't be
             announced
         """
-        row = _save(self._context, self._stored_changes(), self)
+        changes = self._stored_changes()
+        if 'version' in changes:
+            # Only a process sets it. What an operator does to an old record
+            # must be possible whatever is newer.
+            self.check_minimum_version()
+        row = _save(self._context, changes, self)
         self._from_db_object(self._context, self, row)
 
     @base.remotable
@@ -274,6 +280,9 @@ class Service(base.NovaPersistentObject, base.NovaObject,
 
     def check_minimum_version(self) -> None:
         """Check the version against the other services of the binary.
+
+        Not in the transaction of a change: that would begin with a read, and
+        SQLite lets only one of two such transactions go on to write.
 
         :raises ServiceTooOld: one that counts is newer than this
         """
@@ -356,7 +365,6 @@ def get_minimum_version_all_cells(context: Any, binaries: list[str],
 
 @db.transactional
 def _create(context: Any, values: dict[str, Any], service: Service) -> db.Row:
-    service.check_minimum_version()
     row = db.service_create(context, values)
     _announce(service, row, fields.NotificationAction.CREATE)
     return row
@@ -364,10 +372,6 @@ def _create(context: Any, values: dict[str, Any], service: Service) -> db.Row:
 
 @db.transactional
 def _save(context: Any, changes: dict[str, Any], service: Service) -> db.Row:
-    if 'version' in changes:
-        # Only a process sets it. What an operator does to an old record
-        # must be possible whatever is newer.
-        service.check_minimum_version()
     if not changes:
         return db.service_get(context, service.id)
     row = db.service_update(context, service.id, changes)

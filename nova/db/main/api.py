@@ -164,10 +164,10 @@ def _reading(allow_async: bool) -> Callable[..., Any]:
         @functools.wraps(function)
         def wrapper(context: RequestContext, *args: Any, **kwargs: Any) -> R:
             _check_access()
-            reader = get_context_manager(context).reader
+            reader = get_context_manager(context).reader.connection
             if allow_async:
                 reader = reader.allow_async
-            with reader.connection.using(context):
+            with reader.using(context):
                 return function(context, *args, **kwargs)
         return wrapper
     return decorate
