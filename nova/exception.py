@@ -127,7 +127,8 @@ class OrphanedObjectError(NovaException):
 
 
 class DBNotAllowed(NovaException):
-    msg_fmt = '%(binary)s attempted direct database access which is not allowed'
+    msg_fmt = ('%(binary)s attempted direct database access which is not '
+               'allowed')
 
 
 class SchemaMismatch(NovaException):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process of Nova: it registers, beats, and keeps its record when it ends."""
+"""A process of Nova: it registers and beats; its record outlives it."""
 
 from __future__ import annotations
 

@@ -78,8 +78,8 @@ def _on_error(context: sa.engine.ExceptionContext) -> None:
         context.connection.info.pop(_COMMITTED, None)
 
 
-def _on_checkin(_dbapi_connection: object, record: sa.pool.PoolProxiedConnection
-                ) -> None:
+def _on_checkin(_dbapi_connection: object,
+                record: sa.pool.ConnectionPoolEntry) -> None:
     functions = record.info.pop(_DEFERRED, [])
     record.info.pop(_SAVEPOINTS, None)
     if not record.info.pop(_COMMITTED, False):

@@ -378,8 +378,7 @@ def service_get_minimum_version(context: RequestContext,
                _SERVICES.c.deleted == 0,
                _SERVICES.c.forced_down.is_(False))
         .group_by(_SERVICES.c.binary))
-    return {binary: version
-            for binary, version in _connection(context).execute(statement)}
+    return dict(tuple(row) for row in _connection(context).execute(statement))
 
 
 _SELECT_BY_ID = sa.select(_SERVICES).where(

@@ -70,7 +70,7 @@ class EventType(NotificationObject):
         'phase': fields.NotificationPhaseField(nullable=True),
     }
 
-    def __init__(self, object: str, action: str,  # noqa: A002
+    def __init__(self, object: str, action: str,
                  phase: str | None = None) -> None:
         super().__init__(object=object, action=action, phase=phase)
 
@@ -159,7 +159,7 @@ class NotificationPayloadBase(NotificationObject):
             raise
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _same_type(payload: type[NotificationPayloadBase], source: type, key: str,
                name: str) -> bool:
     """Return whether a value that suits the source's field suits the key.
