@@ -22,10 +22,10 @@ from nova import exception
 LOG = logging.getLogger(__name__)
 CONF = nova_conf.CONF
 
-TRANSPORT: messaging.Transport | None = None
-NOTIFICATION_TRANSPORT: messaging.Transport | None = None
-LEGACY_NOTIFIER: messaging.Notifier | None = None
-NOTIFIER: messaging.Notifier | None = None
+TRANSPORT: Any = None
+NOTIFICATION_TRANSPORT: Any = None
+LEGACY_NOTIFIER: Any = None
+NOTIFIER: Any = None
 
 ALLOWED_EXMODS = [exception.__name__]
 EXTRA_EXMODS: list[str] = []

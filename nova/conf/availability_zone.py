@@ -2,7 +2,7 @@
 
 from oslo_config import cfg
 
-OPTS = [
+OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         'internal_service_availability_zone', default='internal',
         help='Availability zone shown for services that are not compute '

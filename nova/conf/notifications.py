@@ -8,7 +8,7 @@ GROUP = cfg.OptGroup(
          'changed or deleted. The bus itself, its driver and its retries '
          'are set in [oslo_messaging_notifications].')
 
-OPTS = [
+OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         'notification_format', default='unversioned',
         choices=('both', 'versioned', 'unversioned'),

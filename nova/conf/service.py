@@ -11,7 +11,7 @@ HOST = cfg.HostDomainOpt(
          'notifications. Changing it makes new records; the old ones '
          'stay and read as down.')
 
-OPTS = [
+OPTS: list[cfg.Opt] = [
     HOST,
     cfg.IntOpt(
         'report_interval', default=10,

@@ -2,7 +2,7 @@
 
 from oslo_config import cfg
 
-OPTS = [
+OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         'servicegroup_driver', default='db', choices=('db',),
         help='How it is known whether a service is up: "db" compares its '

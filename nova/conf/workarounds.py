@@ -6,7 +6,7 @@ GROUP = cfg.OptGroup(
     'workarounds', title='Workarounds',
     help='Switches for situations that should not last.')
 
-OPTS = [
+OPTS: list[cfg.Opt] = [
     cfg.BoolOpt(
         'disable_compute_service_check_for_ffu', default=False,
         help='During a fast-forward upgrade computes may be older than '

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oslo_utils import versionutils
 from oslo_versionedobjects import base as ovo_base
@@ -31,7 +31,8 @@ class NovaObjectRegistry(ovo_base.VersionedObjectRegistry):
 
     notification_classes = _notification_classes
 
-    def registration_hook(self, cls: type[NovaObject], index: int) -> None:
+    def registration_hook(self, cls: type[ovo_base.VersionedObject],
+                          index: int) -> None:
         """Publish the newest version of a class."""
         published = getattr(objects, cls.obj_name(), None)
         if published is None or _version(cls) >= _version(published):
@@ -52,7 +53,7 @@ class NovaObjectRegistry(ovo_base.VersionedObjectRegistry):
             cls.register(notification_cls)
 
 
-def _version(cls: type[NovaObject]) -> tuple[int, ...]:
+def _version(cls: type[ovo_base.VersionedObject]) -> tuple[int, ...]:
     return versionutils.convert_version_to_tuple(cls.VERSION)
 
 
@@ -61,6 +62,10 @@ class NovaObject(ovo_base.VersionedObject):
 
     OBJ_SERIAL_NAMESPACE = 'nova_object'
     OBJ_PROJECT_NAMESPACE = 'nova'
+
+    if TYPE_CHECKING:
+        # The properties that registration makes of the fields.
+        def __getattr__(self, name: str) -> Any: ...
 
     @contextlib.contextmanager
     def obj_alternate_context(self, context: Any) -> Iterator[None]:

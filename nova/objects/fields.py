@@ -47,6 +47,8 @@ def _named(values: str) -> Any:
 class NotificationPriority(BaseNovaEnum):
     """How urgent a notification is; part of the name of its queue."""
 
+    INFO: str
+
 
 @_named('start end error progress')
 class NotificationPhase(BaseNovaEnum):
@@ -68,6 +70,10 @@ class NotificationPhase(BaseNovaEnum):
 ''')
 class NotificationAction(BaseNovaEnum):
     """What happened to the object that a notification is about."""
+
+    CREATE: str
+    UPDATE: str
+    DELETE: str
 
     NAMES = {'cache_images': 'IMAGE_CACHE'}
 

@@ -69,7 +69,7 @@ class Service(base.NovaPersistentObject, base.NovaObject,
     # 1.22: get_by_uuid
     VERSION = '1.22'
 
-    fields = {
+    fields = {  # type: ignore[assignment]
         'id': fields.IntegerField(read_only=True),
         'uuid': fields.UUIDField(),
         'host': fields.StringField(nullable=True),
@@ -349,7 +349,7 @@ class Service(base.NovaPersistentObject, base.NovaObject,
 _TIMES = ('created_at', 'updated_at', 'deleted_at', 'last_seen_up')
 _LOADED_TIMES = tuple((name, base.get_attrname(name)) for name in _TIMES)
 _LOADED = tuple(
-    (name, base.get_attrname(name), field.nullable)
+    (name, base.get_attrname(name), field.nullable)  # type: ignore[attr-defined]
     for name, field in Service.fields.items()
     if name not in {*_TIMES, 'deleted', 'availability_zone', 'compute_node'})
 

@@ -32,10 +32,10 @@ DISABLE_DB_ACCESS = False
 
 NEW_COMPUTE_DISABLED = 'New compute service disabled due to config option.'
 
-_SERVICES = models.Service.__table__
+_SERVICES: Any = models.Service.__table__
 _KEYS = tuple(_SERVICES.columns.keys())
 _LENGTHS = {column.name: column.type.length for column in _SERVICES.columns
-            if isinstance(column.type, sa.String)}
+            if isinstance(column.type, sa.String) and column.type.length}
 
 
 class Row(dict[str, Any]):
@@ -222,7 +222,8 @@ def service_create(context: RequestContext, values: dict[str, Any]) -> Row:
             _SERVICES.insert(), {'created_at': timeutils.utcnow(), **values})
     except db_exc.DBDuplicateEntry as error:
         raise _duplicate(error, values) from error
-    return _by_id(connection, result.inserted_primary_key[0])
+    (service_id,) = result.inserted_primary_key or ()
+    return _by_id(connection, service_id)
 
 
 @transactional

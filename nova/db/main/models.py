@@ -5,8 +5,11 @@ from oslo_db.sqlalchemy import models
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-BASE = orm.declarative_base()
 _MYSQL = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8'}
+
+
+class BASE(orm.DeclarativeBase):
+    """Base of all tables."""
 
 
 class _ServiceColumns(models.TimestampMixin, models.ModelBase,

@@ -135,7 +135,7 @@ class NotificationPayloadBase(NotificationObject):
         attributes = self.__dict__
         for key, (source, name) in self.SCHEMA.items():
             value = self._read(sources[source], name, set_none)
-            if value is not None and _same_type(
+            if value is not None and _same_type(  # type: ignore[arg-type]
                     type(self), type(sources[source]), key, name):
                 attributes[base.get_attrname(key)] = value
             else:
@@ -160,8 +160,7 @@ class NotificationPayloadBase(NotificationObject):
 
 
 @functools.cache
-def _same_type(payload: type[NotificationPayloadBase], source: type, key: str,
-               name: str) -> bool:
+def _same_type(payload: Any, source: Any, key: str, name: str) -> bool:
     """Return whether a value that suits the source's field suits the key.
 
     Coercing it a second time takes most of the time of building a payload.
@@ -198,12 +197,12 @@ class NotificationBase(NotificationObject):
             payload=self.payload.obj_to_primitive()))
 
 
-def notification_sample(sample: str) -> Callable[[type], type]:
+def notification_sample(sample: str) -> Callable[[Any], Any]:
     """Name a file of ``doc/notification_samples`` that shows a notification.
 
     Can be given several times, for several events of one class.
     """
-    def decorate(cls: type) -> type:
+    def decorate(cls: Any) -> Any:
         cls.samples = [*getattr(cls, 'samples', []), sample]
         return cls
     return decorate
