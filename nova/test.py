@@ -33,9 +33,14 @@ class TestCase(base.BaseTestCase):
         if self.STUB_RPC:
             self.useFixture(nova_fixtures.RPCFixture('nova.test'))
         if self.USES_DB:
-            self.useFixture(nova_fixtures.Database())
+            self.useFixture(nova_fixtures.Database(
+                connection=self.database_url()))
         else:
             self.useFixture(nova_fixtures.DatabasePoisonFixture())
+
+    def database_url(self) -> str | None:
+        """Return the URL of an empty database; None for SQLite."""
+        return None
 
     def flags(self, group: str | None = None, **kwargs: Any) -> None:
         """Override options until the end of the test."""

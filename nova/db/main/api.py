@@ -222,7 +222,7 @@ def service_create(context: RequestContext, values: dict[str, Any]) -> Row:
             _SERVICES.insert(), {'created_at': timeutils.utcnow(), **values})
     except db_exc.DBDuplicateEntry as error:
         raise _duplicate(error, values) from error
-    (service_id,) = result.inserted_primary_key or ()
+    (service_id,) = result.inserted_primary_key  # type: ignore[misc]
     return _by_id(connection, service_id)
 
 

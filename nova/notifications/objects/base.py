@@ -135,8 +135,9 @@ class NotificationPayloadBase(NotificationObject):
         attributes = self.__dict__
         for key, (source, name) in self.SCHEMA.items():
             value = self._read(sources[source], name, set_none)
-            if value is not None and _same_type(  # type: ignore[arg-type]
-                    type(self), type(sources[source]), key, name):
+            if value is not None and _same_type(
+                    type(self), type(sources[source]),  # type: ignore
+                    key, name):
                 attributes[base.get_attrname(key)] = value
             else:
                 setattr(self, key, value)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of a service, heard by a consumer of the bus."""
+
+from __future__ import annotations
+
+import queue
+from typing import Any
+
+import oslo_messaging
+
+from nova import context
+from nova import rpc
+from nova import test
+from nova.objects import service as service_obj
+from nova.tests import fixtures
+
+HOST = 'host2'
+
+
+class _Endpoint:
+    def __init__(self) -> None:
+        self.heard: queue.Queue[dict[str, Any]] = queue.Queue()
+
+    def info(self, ctxt: Any, publisher_id: str, event_type: str,
+             payload: dict[str, Any], metadata: dict[str, Any]) -> None:
+        self.heard.put({
+            'context': ctxt, 'publisher_id': publisher_id,
+            'event_type': event_type, 'payload': payload, **metadata})
+
+
+class LifecycleTestCase(test.TestCase):
+    """Sends with messagingv2 and listens as consumers do."""
+
+    STUB_RPC = False
+
+    def transport_url(self) -> str:
+        """Return the URL of the bus."""
+        return 'fake:/'
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.useFixture(fixtures.RPCFixture(
+            drivers=('messagingv2',), url=self.transport_url()))
+        endpoint = _Endpoint()
+        self.heard = endpoint.heard
+        listener = oslo_messaging.get_notification_listener(
+            rpc.NOTIFICATION_TRANSPORT,
+            [oslo_messaging.Target(topic='versioned_notifications')],
+            [endpoint], executor='threading')
+        listener.start()
+        self.addCleanup(listener.wait)
+        self.addCleanup(listener.stop)
+        self.context = context.RequestContext(
+            user_id='u1', project_id='p1', is_admin=True,
+            auth_token='secret-token')  # noqa: S106
+
+    def check_lifecycle(self) -> None:
+        """Create, disable, beat, force down and delete a service."""
+        service = service_obj.Service(
+            self.context, host=HOST, binary='nova-compute', topic='compute')
+        service.create()
+        service.disabled = True
+        service.disabled_reason = 'maintenance'
+        service.save()
+        service.report_count += 1
+        service.save()
+        service.forced_down = True
+        service.save()
+        service.destroy()
+        expected = {
+            'host': HOST, 'binary': 'nova-compute', 'topic': 'compute',
+            'report_count': 0, 'disabled': False, 'disabled_reason': None,
+            'availability_zone': None, 'last_seen_up': None,
+            'forced_down': False, 'version': 74, 'uuid': service.uuid}
+        self._check('service.create', expected)
+        expected.update(disabled=True, disabled_reason='maintenance')
+        self._check('service.update', expected)
+        expected.update(
+            forced_down=True, report_count=1,
+            last_seen_up=service.last_seen_up.strftime('%Y-%m-%dT%H:%M:%SZ'))
+        self._check('service.update', expected)
+        self._check('service.delete', expected)
+        self.assertRaises(queue.Empty, self.heard.get, timeout=0.2)
+
+    def _check(self, event_type: str, expected: dict[str, Any]) -> None:
+        message = self.heard.get(timeout=10)
+        sent = message.pop('context')
+        self.assertIsNone(sent['auth_token'])
+        self.assertEqual('u1', sent['user_id'])
+        self.assertRegex(message.pop('message_id'), r'^[0-9a-f-]{36}$')
+        self.assertRegex(message.pop('timestamp'),
+                         r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}$')
+        self.assertEqual({
+            'event_type': event_type,
+            'publisher_id': f'nova-compute:{HOST}',
+            'payload': {
+                'nova_object.name': 'ServiceStatusPayload',
+                'nova_object.namespace': 'nova',
+                'nova_object.version': '1.1',
+                'nova_object.data': expected}}, message)
+        self.assertEqual(list(expected),
+                         list(message['payload']['nova_object.data']))

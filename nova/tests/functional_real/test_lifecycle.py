@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of a service on real servers."""
+
+import concurrent.futures
+import time
+
+import kombu
+import sqlalchemy as sa
+
+from nova import context
+from nova import exception
+from nova import rpc
+from nova import test
+from nova.db import migration
+from nova.db.main import api as db
+from nova.db.main import models
+from nova.objects import service as service_obj
+from nova.tests import fixtures
+from nova.tests.fixtures import servers
+from nova.tests.functional import lifecycle
+
+
+class _OnDatabase(lifecycle.LifecycleTestCase):
+
+    SERVER = None
+
+    def database_url(self):
+        return self.useFixture(self.SERVER()).url
+
+    def transport_url(self):
+        url = self.useFixture(servers.RabbitMQ()).url
+        # What an earlier test left must not be heard by this one.
+        with kombu.Connection(url.replace('rabbit://', 'amqp://')) as bus:
+            bus.default_channel.queue_delete('versioned_notifications.info')
+        return url
+
+
+class _DatabaseTests:
+
+    def test_a_consumer_hears_the_whole_life(self):
+        self.check_lifecycle()
+
+    def test_of_many_creates_at_once_one_wins(self):
+        def create(_number):
+            service = service_obj.Service(
+                context.get_admin_context(), host='h1', topic='compute',
+                binary='nova-compute')
+            try:
+                service.create()
+            except (exception.ServiceBinaryExists,
+                    exception.ServiceTopicExists):
+                return 0
+            return 1
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            self.assertEqual(1, sum(pool.map(create, range(8))))
+        self.assertEqual('service.create',
+                         self.heard.get(timeout=10)['event_type'])
+        self.assertTrue(self.heard.empty())
+
+    def test_of_many_deletes_at_once_one_wins(self):
+        service = service_obj.Service(
+            self.context, host='h1', topic='compute', binary='nova-compute')
+        service.create()
+
+        def destroy(_number):
+            copy = service.obj_clone()
+            copy._context = context.get_admin_context()
+            try:
+                copy.destroy()
+            except exception.ServiceNotFound:
+                return 0
+            return 1
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            self.assertEqual(1, sum(pool.map(destroy, range(8))))
+
+    def test_every_beat_of_many_workers_counts(self):
+        service = service_obj.Service(
+            self.context, host='h1', topic='compute', binary='nova-compute')
+        service.create()
+
+        def beat(_number):
+            copy = service_obj.Service.get_by_id(
+                context.get_admin_context(), service.id)
+            copy.report_count += 1
+            copy.save()
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(beat, range(40)))
+        self.assertEqual(40, service_obj.Service.get_by_id(
+            self.context, service.id).report_count)
+
+    def test_each_duplicate_has_its_exception(self):
+        def service(**values):
+            return service_obj.Service(self.context, **{
+                'host': 'h1', 'binary': 'nova-compute', 'topic': 'compute',
+                **values})
+
+        first = service()
+        first.create()
+        for error, values in (
+                (exception.ServiceBinaryExists, {'topic': 'other'}),
+                (exception.ServiceTopicExists, {'binary': 'nova-conductor'}),
+                (exception.ServiceUUIDExists,
+                 {'host': 'h2', 'uuid': first.uuid})):
+            self.assertRaises(error, service(**values).create)
+
+    def test_rollback_announces_nothing(self):
+        def change():
+            with db.context_manager.writer.using(self.context):
+                service_obj.Service(
+                    self.context, host='h1', topic='compute',
+                    binary='nova-compute').create()
+                raise ZeroDivisionError
+
+        self.assertRaises(ZeroDivisionError, change)
+        self.check_lifecycle()
+
+    def test_an_existing_cell_database_is_adopted(self):
+        with db.get_engine().begin() as connection:
+            connection.execute(sa.text(
+                f'DROP TABLE {migration.VERSION_TABLE}'))
+            connection.execute(sa.text(
+                'CREATE TABLE alembic_version (version_num VARCHAR(32))'))
+            connection.execute(sa.text(
+                "INSERT INTO alembic_version VALUES ('ab450ba04102')"))
+            connection.execute(models.Service.__table__.insert(), {
+                'host': 'h0', 'binary': 'nova-compute', 'topic': 'compute',
+                'version': 74, 'uuid': 'u' * 36})
+        migration.db_sync()
+        with db.get_engine().connect() as connection:
+            self.assertEqual('ab450ba04102', connection.execute(sa.text(
+                'SELECT version_num FROM alembic_version')).scalar())
+        self.assertEqual(['h0'], [
+            service.host for service
+            in service_obj.ServiceList.get_all(self.context)])
+        self.check_lifecycle()
+
+    def test_a_table_of_another_shape_is_refused(self):
+        with db.get_engine().begin() as connection:
+            connection.execute(sa.text(
+                f'DROP TABLE {migration.VERSION_TABLE}'))
+            connection.execute(sa.text(
+                'ALTER TABLE services DROP COLUMN forced_down'))
+        error = self.assertRaises(exception.SchemaMismatch,
+                                  migration.db_sync)
+        self.assertIn('column forced_down is missing', str(error))
+        self.assertIsNone(migration.db_version())
+
+
+class TestMariaDB(_DatabaseTests, _OnDatabase):
+    SERVER = servers.MariaDB
+
+
+class TestPostgreSQL(_DatabaseTests, _OnDatabase):
+    SERVER = servers.PostgreSQL
+
+
+class TestDeadBus(test.TestCase):
+
+    STUB_RPC = False
+
+    def test_it_does_not_hold_the_change_longer_than_retry_allows(self):
+        self.useFixture(fixtures.RPCFixture(
+            drivers=('messagingv2',),
+            url=f'rabbit://guest:guest@127.0.0.1:{servers.free_port()}/'))
+        self.flags(retry=0, group='oslo_messaging_notifications')
+        rpc.init(test.CONF)
+        service = service_obj.Service(
+            context.get_admin_context(), host='h1', topic='compute',
+            binary='nova-compute')
+        start = time.monotonic()
+        service.create()
+        self.assertLess(time.monotonic() - start, 30)
+        self.assertEqual('h1', service_obj.Service.get_by_id(
+            context.get_admin_context(), service.id).host)
+        self.assertIn('Could not send notification', self.stdlog.output)
