@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service registry of OpenStack Nova and its versioned notifications."""
 
-from oslo_service import backend
+import warnings
+
+# oslo.concurrency brings eventlet along, and futurist tries to import it: the
+# advice against it is not for our users. Nothing here runs on it.
+warnings.filterwarnings('ignore', message=r'\s*Eventlet is deprecated')
+
+from oslo_service import backend  # noqa: E402
 
 # oslo libraries choose eventlet unless told otherwise before they are used.
 backend.register_backend_default_hook(lambda: backend.BackendType.THREADING)

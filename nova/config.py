@@ -15,7 +15,8 @@ from nova import version
 CONF = nova_conf.CONF
 
 _QUIET = ('oslo.messaging=INFO', 'oslo_messaging=INFO', 'oslo_policy=INFO',
-          'stevedore=INFO', 'alembic.runtime.plugins=WARNING')
+          'stevedore=INFO', 'alembic.runtime.plugins=WARNING',
+          'alembic.autogenerate=WARNING')
 
 
 def set_lib_defaults() -> None:
@@ -52,6 +53,13 @@ def parse_args(argv: Sequence[str],
     if configure_db:
         from nova.db.main import api
         api.configure(CONF)
+
+
+def setup_logging() -> None:
+    """Log as configured; to stderr if nowhere else, stdout is the answer."""
+    if not (CONF.log_file or CONF.log_dir):
+        CONF.set_default('use_stderr', True)
+    log.setup(CONF, 'nova')
 
 
 def check_values() -> None:

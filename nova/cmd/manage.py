@@ -52,11 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv if argv is None else argv
 
     def work() -> None:
-        from oslo_log import log
         CONF.register_cli_opt(cfg.SubCommandOpt(
             'category', title='categories', handler=_add_categories))
         config.parse_args(argv, init_rpc=False, prog='nova-manage')
-        log.setup(CONF, 'nova')
+        config.setup_logging()
         CONF.category.work()
 
     return common.run('nova-manage', argv, work)

@@ -23,13 +23,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv if argv is None else argv
 
     def work() -> None:
-        from oslo_log import log
         CONF.register_cli_opt(_BINARY)
         # The option of nova.conf, on the command line as well.
         CONF.unregister_opt(service_conf.HOST)
         CONF.register_cli_opt(service_conf.HOST)
         config.parse_args(argv, prog='nova-service')
-        log.setup(CONF, 'nova')
+        config.setup_logging()
         from nova import objects
         from nova import service
         objects.register_all()

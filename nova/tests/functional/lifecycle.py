@@ -52,7 +52,7 @@ class LifecycleTestCase(test.TestCase):
         self.addCleanup(listener.stop)
         self.context = context.RequestContext(
             user_id='u1', project_id='p1', is_admin=True,
-            auth_token='secret-token')  # noqa: S106
+            auth_token='secret-token')
 
     def check_lifecycle(self) -> None:
         """Create, disable, beat, force down and delete a service."""

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands, as processes of their own."""
+
+import contextlib
+import json
+import pathlib
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import fixtures
+from oslotest import base
+
+PATIENCE = 60
+
+CONF = '''
+[DEFAULT]
+transport_url = fake:/
+report_interval = {interval}
+[database]
+connection = sqlite:///{folder}/nova.sqlite?timeout=0.2
+max_retries = 0
+[notifications]
+notification_format = {wanted}
+[oslo_messaging_notifications]
+driver = messagingv2
+'''
+
+
+class CommandTestCase(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.conf = self.folder / 'nova.conf'
+        self.write_conf()
+
+    def write_conf(self, interval=1, wanted='versioned'):
+        self.conf.write_text(CONF.format(
+            folder=self.folder, interval=interval, wanted=wanted))
+
+    def run_command(self, module, *args, conf=True):
+        config = ['--config-file', str(self.conf)] if conf else []
+        done = subprocess.run(
+            [sys.executable, '-m', f'nova.cmd.{module}',
+             *config, *args],
+            capture_output=True, text=True, timeout=PATIENCE, check=False)
+        self.assertNotIn('Traceback', done.stdout + done.stderr)
+        return done
+
+    def assert_fails(self, done, *words):
+        """Check for exit 1, nothing on stdout, and one line that explains."""
+        self.assertEqual((1, ''), (done.returncode, done.stdout))
+        explained = [line for line in done.stderr.splitlines()
+                     if line.startswith('nova-')]
+        self.assertEqual(1, len(explained), done.stderr)
+        for word in words:
+            self.assertIn(word, explained[0])
+
+
+class TestManage(CommandTestCase):
+
+    def test_sync_and_version(self):
+        self.assertEqual(
+            'None\n', self.run_command('manage', 'db', 'version').stdout)
+        for _again in range(2):
+            done = self.run_command('manage', 'db', 'sync')
+            self.assertEqual((0, ''), (done.returncode, done.stdout))
+        self.assertEqual(
+            '5d1c6f0a92be\n',
+            self.run_command('manage', 'db', 'version').stdout)
+
+    def test_another_shape_is_refused_with_the_difference(self):
+        with contextlib.closing(sqlite3.connect(
+                self.folder / 'nova.sqlite')) as database:
+            database.execute('CREATE TABLE services (id INTEGER PRIMARY KEY, '
+                             'surprise TEXT)')
+        self.assert_fails(
+            self.run_command('manage', 'db', 'sync'), "table 'services'",
+            'column host is missing', 'column surprise is not expected')
+
+    def test_an_unknown_revision(self):
+        self.assert_fails(self.run_command('manage', 'db', 'sync', 'nope'),
+                          "'nope'", '5d1c6f0a92be')
+
+    def test_wrong_usage(self):
+        self.assertEqual(2, self.run_command('manage', 'nope').returncode)
+        self.assertEqual(2, self.run_command('manage', 'db').returncode)
+
+    def test_a_missing_config_file(self):
+        self.assert_fails(
+            self.run_command('manage', '--config-file', '/nope', 'db',
+                             'sync', conf=False), '/nope')
+
+    def test_an_unknown_notification_format(self):
+        self.write_conf(wanted='loud')
+        self.assert_fails(self.run_command('manage', 'db', 'sync'),
+                          'notification_format', 'versioned', 'loud')
+
+    def test_a_value_of_the_wrong_type(self):
+        self.write_conf(interval='often')
+        self.assert_fails(self.run_command('manage', 'db', 'sync'),
+                          'report_interval', 'often')
+
+    def test_an_unreachable_database_shows_no_password(self):
+        self.conf.write_text(
+            '[database]\nmax_retries = 0\n'
+            'connection = mysql+pymysql://nova:hush@127.0.0.1:1/nova\n')
+        done = self.run_command('manage', 'db', 'sync')
+        self.assert_fails(done, '127.0.0.1:1/nova')
+        self.assertNotIn('hush', done.stderr)
+
+    def test_no_database(self):
+        self.conf.write_text('[DEFAULT]\n')
+        self.assert_fails(self.run_command('manage', 'db', 'sync'),
+                          '[database] connection')
+
+
+class TestDemo(CommandTestCase):
+
+    def test_json_is_one_notification_a_line(self):
+        done = self.run_command('demo', '--json', conf=False)
+        self.assertEqual(0, done.returncode, done.stderr)
+        heard = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual(
+            ['service.create', 'service.update', 'service.update',
+             'service.delete'], [event['event_type'] for event in heard])
+
+    def test_text_ends_with_a_summary(self):
+        done = self.run_command('demo', conf=False)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertEqual('4 changes made, 4 notifications received.',
+                         done.stdout.splitlines()[-1])
+
+
+class TestService(CommandTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.run_command('manage', 'db', 'sync')
+        self.database = sqlite3.connect(
+            self.folder / 'nova.sqlite', isolation_level=None, timeout=10)
+        self.addCleanup(self.database.close)
+
+    def start(self, host):
+        log = self.folder / f'{host}.log'
+        with log.open('wb') as output:
+            process = subprocess.Popen(
+                [sys.executable, '-m', 'nova.cmd.service',
+                 '--config-file', str(self.conf), '--binary',
+                 'nova-conductor', '--host', host], stdout=output,
+                stderr=output)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process, log
+
+    def wait_for(self, condition, what):
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, what)
+            time.sleep(0.05)
+
+    def beats(self, host):
+        return self.database.execute(
+            'SELECT report_count FROM services WHERE host = ? '
+            'AND deleted = 0', [host]).fetchall()
+
+    def beaten(self, host, least=1):
+        return any(count >= least for (count,) in self.beats(host))
+
+    def test_it_beats_through_an_outage_reloads_and_stops(self):
+        process, log = self.start('h1')
+        other, _log = self.start('h2')
+        self.wait_for(lambda: self.beaten('h1') and self.beaten('h2'), 'beat')
+        self.database.execute('BEGIN EXCLUSIVE')
+        self.wait_for(lambda: 'do not arrive' in log.read_text(), 'loss')
+        time.sleep(3)
+        self.database.execute('COMMIT')
+        self.wait_for(lambda: 'arrive again' in log.read_text(), 'recovery')
+        self.assertEqual(1, log.read_text().count('do not arrive'))
+        self.assertEqual(1, log.read_text().count('arrive again'))
+
+        self.write_conf(interval=3600)
+        process.send_signal(signal.SIGHUP)
+        self.wait_for(lambda: 'was reloaded' in log.read_text(), 'reload')
+
+        for running in (process, other):
+            running.send_signal(signal.SIGTERM)
+            self.assertEqual(0, running.wait(20), log.read_text())
+        self.assertNotIn('Traceback', log.read_text())
+        self.assertEqual(1, len(self.beats('h1')))
+
+    def test_it_takes_up_its_record(self):
+        for _again in range(2):
+            process, log = self.start('h1')
+            self.wait_for(lambda log=log: 'Starting conductor' in
+                          log.read_text(), 'start')
+            self.wait_for(lambda: self.beats('h1'), 'record')
+            time.sleep(1)
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(0, process.wait(20), log.read_text())
+        self.assertEqual(1, len(self.beats('h1')))
+
+    def test_a_record_in_its_way_is_named(self):
+        self.database.execute(
+            'INSERT INTO services (host, binary, topic, report_count, '
+            'disabled, deleted, forced_down, version, uuid) VALUES '
+            "('h1', 'nova-compute', 'conductor', 0, 0, 0, 0, 74, 'u1')")
+        self.assert_fails(
+            self.run_command('service', '--binary', 'nova-conductor',
+                             '--host', 'h1'), 'nova-compute', 'u1')
+
+    def test_a_process_that_is_too_old_does_not_start(self):
+        self.database.execute(
+            'INSERT INTO services (host, binary, topic, report_count, '
+            'disabled, deleted, forced_down, version, uuid) VALUES '
+            "('h1', 'nova-conductor', 'conductor', 0, 0, 0, 0, 99, 'u1')")
+        self.assert_fails(
+            self.run_command('service', '--binary', 'nova-conductor',
+                             '--host', 'h2'), 'v74', 'v99')
+
+    def test_an_unknown_binary_leaves_nothing(self):
+        self.assert_fails(
+            self.run_command('service', '--binary', 'nova-unknown',
+                             '--host', 'h1'), 'nova-unknown')
+        self.assertEqual([], self.beats('h1'))
