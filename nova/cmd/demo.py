@@ -51,10 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             embedded.write_text(_EMBEDDED.format(directory=directory))
             config.parse_args(argv, default_config_files=[str(embedded)],
                               prog='nova-demo')
-            config.setup_logging()
             if directory in (CONF.database.connection or ''):
                 from nova.db import migration
                 migration.db_sync()
+            config.setup_logging()
             return _demonstrate()
 
     return common.run('nova-demo', argv, work)
