@@ -39,7 +39,8 @@ class NotificationObject(base.NovaObject):
     def obj_what_changed(self) -> set[str]:
         """Return the fields that changed, looking only where objects are."""
         changes = set(self._changed_fields)
-        for name in _object_fields(type(self)):
+        cls: Any = type(self)
+        for name in _object_fields(cls):
             value = self.__dict__.get(base.get_attrname(name))
             if value is not None and value.obj_what_changed():
                 changes.add(name)
@@ -53,13 +54,14 @@ class NotificationObject(base.NovaObject):
                 or target_version not in (None, self.VERSION)):
             return super().obj_to_primitive(target_version, version_manifest)
         attributes = self.__dict__
+        cls: Any = type(self)
         return {
             'nova_object.name': self.obj_name(),
             'nova_object.namespace': self.OBJ_PROJECT_NAMESPACE,
             'nova_object.version': self.VERSION,
             'nova_object.data': {
                 name: field.to_primitive(self, name, attributes[attribute])
-                for name, attribute, field in _attributes(type(self))
+                for name, attribute, field in _attributes(cls)
                 if attribute in attributes}}
 
 
@@ -170,9 +172,10 @@ class NotificationPayloadBase(NotificationObject):
         :param sources: objects by the names that ``SCHEMA`` uses
         :raises ValueError: None, or another value that the field can't have
         """
-        plan = _copy_plan(  # type: ignore[arg-type]
-            type(self), tuple((name, type(source))
-                              for name, source in sources.items()))
+        classes: Any = tuple(
+            (name, type(source)) for name, source in sources.items())
+        payload_class: Any = type(self)
+        plan = _copy_plan(payload_class, classes)
         attributes = self.__dict__
         for key, attribute, source, name, stored, as_is in plan:
             value = sources[source].__dict__.get(stored) if as_is else None
