@@ -27,8 +27,33 @@ NOTIFICATION_TRANSPORT: Any = None
 LEGACY_NOTIFIER: Any = None
 NOTIFIER: Any = None
 
+_SENDER_LOG = 'oslo_messaging.notify.messaging'
+
 ALLOWED_EXMODS = [exception.__name__]
 EXTRA_EXMODS: list[str] = []
+
+
+class LossCounter(logging.Handler):
+    """Counts the notifications that were given up.
+
+    oslo.messaging reports them only in its log.
+
+    :ivar lost: number since the start of the process
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count one; the handler's lock is held."""
+        self.lost += 1
+        LOG.error('A notification was lost, %s since the start: the message '
+                  'bus did not take it within [oslo_messaging_notifications] '
+                  'retry attempts', self.lost)
+
+
+LOSSES = LossCounter()
 
 
 def init(conf: cfg.ConfigOpts) -> None:
@@ -51,6 +76,7 @@ def init(conf: cfg.ConfigOpts) -> None:
         serializer=RequestContextSerializer(None),
         topics=conf.notifications.versioned_notifications_topics,
         driver=_versioned_driver(conf, wanted))
+    logging.getLogger(_SENDER_LOG).addHandler(LOSSES)
 
 
 def _versioned_driver(conf: cfg.ConfigOpts, wanted: str) -> str | None:

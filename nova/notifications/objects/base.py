@@ -238,8 +238,10 @@ class NotificationBase(NotificationObject):
 
         :raises AssertionError: the payload was not populated
         """
-        assert self.payload.populated, (  # noqa: S101
-            f'{self.payload.obj_name()} was not populated')
+        if not self.payload.populated:
+            raise AssertionError(
+                f'{self.payload.obj_name()} was not populated: '
+                'populate_schema() must be called before emit()')
         self.payload.obj_reset_changes(recursive=True)
         delivery.deliver(context, delivery.Notification(
             publisher_id=f'{self.publisher.source}:{self.publisher.host}',

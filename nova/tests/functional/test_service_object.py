@@ -3,6 +3,7 @@
 
 import concurrent.futures
 
+from oslo_db import exception as db_exc
 import sqlalchemy as sa
 
 from nova import context
@@ -10,6 +11,8 @@ from nova import exception
 from nova import test
 from nova.db.main import api as db
 from nova.db.main import models
+from nova.notifications.objects import base
+from nova.notifications.objects import service as notification
 from nova.objects import service as service_obj
 from nova.tests import fixtures
 
@@ -332,7 +335,68 @@ class TestHeartbeat(ServiceTestCase):
         self.assertGreater(second.last_seen_up, seen)
 
 
+class TestDeadlock(ServiceTestCase):
+
+    def test_the_outermost_transaction_is_repeated(self):
+        attempts = []
+
+        @db.transactional
+        def change(_context):
+            attempts.append(None)
+            if len(attempts) == 1:
+                raise db_exc.DBDeadlock
+            return 'done'
+
+        self.assertEqual('done', change(self.context))
+        self.assertEqual(2, len(attempts))
+
+    def test_an_inner_one_is_not(self):
+        attempts = []
+
+        @db.transactional
+        def change(_context):
+            attempts.append(None)
+            raise db_exc.DBDeadlock
+
+        def outer():
+            with db.transaction(self.context):
+                change(self.context)
+
+        self.assertRaises(db_exc.DBDeadlock, outer)
+        self.assertEqual(1, len(attempts))
+
+
+class TestBackport(ServiceTestCase):
+
+    def test_an_older_reader_gets_what_it_knows(self):
+        service = self._created()
+        for version, absent in (
+                ('1.21', set()), ('1.20', {'uuid'}),
+                ('1.15', {'uuid', 'version'}),
+                ('1.13', {'uuid', 'version', 'forced_down'}),
+                ('1.12', {'uuid', 'version', 'forced_down',
+                          'last_seen_up'})):
+            known = service.obj_to_primitive(version)['nova_object.data']
+            self.assertEqual(
+                absent, {'uuid', 'version', 'forced_down', 'last_seen_up'}
+                - set(known))
+
+
 class TestDisabledNotifications(ServiceTestCase):
+
+    def test_a_payload_that_was_not_populated_is_not_sent(self):
+        service = self._created()
+        self.flags(notification_format='unversioned', group='notifications')
+        payload = notification.ServiceStatusPayload(service)
+        self.flags(notification_format='versioned', group='notifications')
+        event = notification.ServiceStatusNotification(
+            priority='info',
+            event_type=base.EventType('service', 'update'),
+            publisher=base.NotificationPublisher.from_service_obj(service),
+            payload=payload)
+        error = self.assertRaises(AssertionError, event.emit, self.context)
+        self.assertIn('ServiceStatusPayload', str(error))
+        self.assertEqual(['create'], self._events())
 
     def test_nothing_is_sent_in_the_old_format_only(self):
         self.flags(notification_format='unversioned', group='notifications')

@@ -170,9 +170,11 @@ class TestDeadBus(test.TestCase):
         service = service_obj.Service(
             context.get_admin_context(), host='h1', topic='compute',
             binary='nova-compute')
+        lost = rpc.LOSSES.lost
         start = time.monotonic()
         service.create()
         self.assertLess(time.monotonic() - start, 30)
         self.assertEqual('h1', service_obj.Service.get_by_id(
             context.get_admin_context(), service.id).host)
-        self.assertIn('Could not send notification', self.stdlog.output)
+        self.assertEqual(lost + 1, rpc.LOSSES.lost)
+        self.assertIn('A notification was lost', self.stdlog.output)

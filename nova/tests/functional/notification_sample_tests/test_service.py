@@ -76,7 +76,7 @@ class TestServiceNotifications(base.NotificationSampleTestBase):
         service.forced_down = True
         service.save()
         self.assertRaises(self.failureException, self._verify_notification,
-                          'service-update')
+                          'service-update', {'disabled': True})
 
     def test_a_process_that_starts_announces_itself(self):
         service = self.start_service('conductor', host='host2')
