@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a command ends: exit 0 done, 1 failed with one line on stderr."""
+"""How a command ends: 0 done, 1 failed, 2 wrong usage; one line on stderr."""
 
 from collections.abc import Callable, Sequence
 import sys
@@ -19,6 +19,10 @@ def run(prog: str, argv: Sequence[str], work: Callable[[], int | None]) -> int:
         return work() or 0
     except KeyboardInterrupt:
         return 130
+    except cfg.RequiredOptError as error:
+        option = error.opt_name.replace('_', '-')
+        print(f'{prog}: --{option} is required', file=sys.stderr)
+        return 2
     except (cfg.Error, exception.NovaException) as error:
         reason = str(error)
         failure: Exception = error

@@ -221,6 +221,12 @@ class TestService(CommandTestCase):
             self.run_command('service', '--binary', 'nova-conductor',
                              '--host', 'h2'), 'v74', 'v99')
 
+    def test_a_missing_binary_is_wrong_usage(self):
+        done = self.run_command('service')
+        self.assertEqual(
+            (2, '', 'nova-service: --binary is required\n'),
+            (done.returncode, done.stdout, done.stderr))
+
     def test_an_unknown_binary_leaves_nothing(self):
         self.assert_fails(
             self.run_command('service', '--binary', 'nova-unknown',
