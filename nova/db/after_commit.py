@@ -10,6 +10,7 @@ that is over is the only one that can't be rolled back any more.
 
 from collections.abc import Callable
 import logging
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -18,6 +19,7 @@ LOG = logging.getLogger(__name__)
 
 _DEFERRED = 'nova_deferred'
 _SAVEPOINTS = 'nova_savepoints'
+_COMMITTING = 'nova_committing'
 _COMMITTED = 'nova_committed'
 
 
@@ -41,7 +43,8 @@ def watch(engine: sa.Engine) -> None:
     event.listen(engine, 'rollback_savepoint', _on_rollback_savepoint)
     event.listen(engine, 'release_savepoint', _on_release_savepoint)
     event.listen(engine, 'commit', _on_commit)
-    event.listen(engine, 'rollback', _forget)
+    event.listen(engine, 'begin', _on_begin)
+    event.listen(engine, 'rollback', _on_rollback)
     event.listen(engine, 'handle_error', _on_error)
     event.listen(engine, 'checkin', _on_checkin)
 
@@ -65,25 +68,34 @@ def _on_release_savepoint(connection: sa.Connection, _name: str,
 
 def _on_commit(connection: sa.Connection) -> None:
     # Called just before the COMMIT; _on_error takes it back if that fails.
-    connection.info[_COMMITTED] = True
+    connection.info[_COMMITTING] = take(connection)
 
 
-def _forget(connection: sa.Connection) -> None:
-    for key in (_DEFERRED, _SAVEPOINTS, _COMMITTED):
-        connection.info.pop(key, None)
+def _on_begin(connection: sa.Connection) -> None:
+    _settle(connection.info)
+
+
+def _settle(info: dict[str, Any]) -> None:
+    """Take note that the last COMMIT, if there was one, did not fail."""
+    info.setdefault(_COMMITTED, []).extend(info.pop(_COMMITTING, []))
+
+
+def _on_rollback(connection: sa.Connection) -> None:
+    take(connection)
 
 
 def _on_error(context: sa.engine.ExceptionContext) -> None:
     if context.connection is not None and not context.connection.invalidated:
-        context.connection.info.pop(_COMMITTED, None)
+        context.connection.info.pop(_COMMITTING, None)
 
 
 def _on_checkin(_dbapi_connection: object,
                 record: sa.pool.ConnectionPoolEntry) -> None:
-    functions = record.info.pop(_DEFERRED, [])
-    record.info.pop(_SAVEPOINTS, None)
-    if not record.info.pop(_COMMITTED, False):
-        return
+    info: Any = record.info
+    _settle(info)
+    functions = info.pop(_COMMITTED)
+    for key in (_DEFERRED, _SAVEPOINTS):
+        info.pop(key, None)
     for function in functions:
         try:
             function()

@@ -189,6 +189,19 @@ class TestTransaction(ServiceTestCase):
                 self.assertEqual([], self._events())
             self.assertEqual(['create', 'delete'], self._events())
 
+    def test_what_was_committed_on_the_way_is_announced(self):
+        def change():
+            with db.context_manager.writer.using(self.context) as session:
+                self._created(host='kept')
+                session.commit()
+                self._created(host='taken-back')
+                raise ZeroDivisionError
+
+        self.assertRaises(ZeroDivisionError, change)
+        self.assertEqual(['nova-compute:kept'], [
+            record['publisher_id']
+            for record in self.notifier.versioned_notifications])
+
     def test_a_savepoint_takes_back_only_its_own(self):
         service = self._created()
 

@@ -5,6 +5,7 @@ import concurrent.futures
 import time
 
 import kombu
+from oslo_db import exception as db_exc
 import sqlalchemy as sa
 
 from nova import context
@@ -155,6 +156,21 @@ class TestMariaDB(_DatabaseTests, _OnDatabase):
 
 class TestPostgreSQL(_DatabaseTests, _OnDatabase):
     SERVER = servers.PostgreSQL
+
+    def test_a_commit_that_fails_announces_nothing(self):
+        def change():
+            with db.context_manager.writer.using(self.context) as session:
+                service_obj.Service(
+                    self.context, host='h1', topic='compute',
+                    binary='nova-compute').create()
+                session.execute(sa.text(
+                    'CREATE TEMP TABLE late (id INTEGER PRIMARY KEY, other '
+                    'INTEGER REFERENCES late (id) '
+                    'DEFERRABLE INITIALLY DEFERRED)'))
+                session.execute(sa.text('INSERT INTO late VALUES (1, 2)'))
+
+        self.assertRaises(db_exc.DBReferenceError, change)
+        self.check_lifecycle()
 
 
 class TestDeadBus(test.TestCase):
