@@ -21,8 +21,8 @@ _QUIET = ('oslo.messaging=INFO', 'oslo_messaging=INFO', 'oslo_policy=INFO',
 
 def set_lib_defaults() -> None:
     """Set Nova's defaults of libraries' options; also for the sample."""
-    import oslo_messaging
-    oslo_messaging.set_transport_defaults('nova')
+    from nova import rpc
+    rpc.set_defaults(control_exchange='nova')
 
 
 def parse_args(argv: Sequence[str],
@@ -42,13 +42,13 @@ def parse_args(argv: Sequence[str],
     log.set_defaults(
         default_log_levels=[*log.get_default_log_levels(), *_QUIET])
     if init_rpc:
-        from nova import rpc
-        rpc.set_defaults(control_exchange='nova')
+        set_lib_defaults()
     CONF(list(argv[1:]), project='nova', prog=prog,
          version=version.version_string(),
          default_config_files=default_config_files)
     check_values()
     if init_rpc:
+        from nova import rpc
         rpc.init(CONF)
     if configure_db:
         from nova.db.main import api

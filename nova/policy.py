@@ -25,11 +25,6 @@ def _enforcer() -> policy.Enforcer:
     return enforcer
 
 
-def reset() -> None:
-    """Forget the rules, so that the next check reads them again."""
-    _enforcer.cache_clear()
-
-
 def get_enforcer() -> policy.Enforcer:
     """Return an enforcer for oslo.policy's command line tools."""
     cfg.CONF([], project='nova')

@@ -186,6 +186,13 @@ class TestService(CommandTestCase):
         process.send_signal(signal.SIGHUP)
         self.wait_for(lambda: 'was reloaded' in log.read_text(), 'reload')
 
+        # The first beat of the new interval comes; the next is an hour away.
+        counted = self.beats('h1')
+        self.wait_for(lambda: self.beats('h1') != counted, 'first beat')
+        counted = self.beats('h1')
+        time.sleep(3)
+        self.assertEqual(counted, self.beats('h1'))
+
         for running in (process, other):
             running.send_signal(signal.SIGTERM)
             self.assertEqual(0, running.wait(20), log.read_text())

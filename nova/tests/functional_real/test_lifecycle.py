@@ -2,6 +2,7 @@
 """The life of a service on real servers."""
 
 import concurrent.futures
+import queue
 import time
 
 import kombu
@@ -75,6 +76,10 @@ class _DatabaseTests:
 
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             self.assertEqual(1, sum(pool.map(destroy, range(8))))
+        self.assertEqual(
+            ['service.create', 'service.delete'],
+            [self.heard.get(timeout=10)['event_type'] for _event in range(2)])
+        self.assertRaises(queue.Empty, self.heard.get, timeout=0.2)
 
     def test_every_beat_of_many_workers_counts(self):
         service = service_obj.Service(
