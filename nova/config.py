@@ -55,6 +55,19 @@ def parse_args(argv: Sequence[str],
         api.configure(CONF)
 
 
+def reconnect() -> None:
+    """Close the connections to bus and database; the next use opens others.
+
+    For a process that forks, or that was forked: connections can't be
+    shared.
+    """
+    from nova import rpc
+    from nova.db.main import api
+    rpc.cleanup()
+    rpc.init(CONF)
+    api.configure(CONF)
+
+
 def setup_logging() -> None:
     """Log as configured; to stderr if nowhere else, stdout is the answer."""
     if not (CONF.log_file or CONF.log_dir):

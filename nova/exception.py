@@ -47,8 +47,23 @@ class PolicyNotAuthorized(Forbidden):
     msg_fmt = "Policy doesn't allow %(action)s to be performed."
 
 
+class InvalidInput(Invalid):
+    msg_fmt = 'Invalid input received: %(reason)s'
+
+
 class ValidationError(Invalid):
     msg_fmt = '%(detail)s'
+
+
+class InvalidAPIVersionString(Invalid):
+    msg_fmt = ('API Version String %(version)s is of invalid format. Must be '
+               'of format MajorNum.MinorNum.')
+
+
+class InvalidGlobalAPIVersion(Invalid):
+    msg_fmt = ('Version %(req_ver)s is not supported by the API. Minimum is '
+               '%(min_ver)s and maximum is %(max_ver)s.')
+    code = 406
 
 
 class ServiceNotFound(NotFound):

@@ -17,6 +17,7 @@ from oslo_utils import importutils
 from nova import config
 from nova import context as nova_context
 from nova import exception
+from nova import registration
 from nova import rpc
 from nova import servicegroup
 from nova import version
@@ -111,7 +112,7 @@ class Service(oslo_service.Service):
         found = service_obj.Service.get_by_host_and_binary(
             context, self.host, self.binary)
         self.manager.init_host(found)
-        self.service_ref = _register(
+        self.service_ref = registration.register(
             context, self.host, self.binary, self.topic, found)
         self.manager.pre_start_hook(self.service_ref)
         self.manager.post_start_hook()
@@ -145,45 +146,6 @@ class Service(oslo_service.Service):
         self.report_interval = CONF.report_interval
         self.tg.stop_timers()
         self._join()
-
-
-def _register(context: Any, host: str, binary: str, topic: str,
-              found: service_obj.Service | None) -> service_obj.Service:
-    if found is None:
-        created = service_obj.Service(
-            context, host=host, binary=binary, topic=topic, report_count=0)
-        try:
-            created.create()
-        except (exception.ServiceTopicExists,
-                exception.ServiceBinaryExists) as error:
-            # Another process of the same service was faster.
-            found = service_obj.Service.get_by_host_and_binary(
-                context, host, binary)
-            if found is None:
-                raise _in_the_way(context, host, topic, error) from error
-        else:
-            return created
-    if found.version != service_obj.SERVICE_VERSION:
-        LOG.info('Updating service version of %(binary)s on %(host)s from '
-                 '%(old)i to %(new)i',
-                 {'binary': binary, 'host': host, 'old': found.version,
-                  'new': service_obj.SERVICE_VERSION})
-        found.version = service_obj.SERVICE_VERSION
-        found.save()
-    else:
-        found.check_minimum_version()
-    return found
-
-
-def _in_the_way(context: Any, host: str, topic: str,
-                error: Exception) -> Exception:
-    for other in service_obj.ServiceList.get_by_host(context, host):
-        if other.topic == topic:
-            return exception.ServiceTopicExists(
-                f'{error} It belongs to {other.binary} (service '
-                f'{other.uuid}): stop and delete that one, or use another '
-                'host.')
-    return error
 
 
 def _check_computes() -> None:

@@ -293,8 +293,13 @@ def service_get_by_uuid(context: RequestContext, service_uuid: str) -> Row:
 
     :raises ServiceNotFound: the context may read no such service
     """
-    return _one(context, exception.ServiceNotFound(service_id=service_uuid),
-                _SERVICES.c.uuid == service_uuid, *_visible(context))
+    absent = exception.ServiceNotFound(service_id=service_uuid)
+    row = _one(context, absent, _SERVICES.c.uuid == service_uuid,
+               *_visible(context))
+    if row['uuid'] != service_uuid:
+        # MySQL compares without case.
+        raise absent
+    return row
 
 
 @pick_context_manager_reader
@@ -332,12 +337,25 @@ def service_get_by_compute_host(context: RequestContext, host: str) -> Row:
 
 
 @pick_context_manager_reader
-def service_get_all(context: RequestContext,
-                    disabled: bool | None = None) -> list[Row]:
-    """Return all services in id order; None means enabled and disabled."""
-    wanted = [] if disabled is None else [
-        _SERVICES.c.disabled.is_(disabled)]
-    return _all(context, *wanted, *_visible(context))
+def service_get_all(context: RequestContext, disabled: bool | None = None,
+                    host: str | None = None,
+                    binary: str | None = None) -> list[Row]:
+    """Return all services in id order.
+
+    :param disabled: None means enabled and disabled
+    :param host: None means any
+    :param binary: None means any
+    """
+    exact = {name: value for name, value in (
+        ('host', host), ('binary', binary)) if value is not None}
+    wanted = [_SERVICES.c[name] == value for name, value in exact.items()]
+    if disabled is not None:
+        wanted.append(_SERVICES.c.disabled.is_(disabled))
+    rows = _all(context, *wanted, *_visible(context))
+    if exact:
+        # MySQL compares without case.
+        rows = [row for row in rows if exact.items() <= row.items()]
+    return rows
 
 
 @pick_context_manager_reader
