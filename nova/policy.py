@@ -25,6 +25,11 @@ def _enforcer() -> policy.Enforcer:
     return enforcer
 
 
+def reset() -> None:
+    """Forget the rules; they are read again when they are needed."""
+    _enforcer.cache_clear()
+
+
 def get_enforcer() -> policy.Enforcer:
     """Return an enforcer for oslo.policy's command line tools."""
     cfg.CONF([], project='nova')

@@ -102,6 +102,11 @@ class _ByFirstPart:
     def __call__(self, environ: WSGIEnvironment,
                  start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get('PATH_INFO', '')
+        try:
+            path.encode('latin-1').decode()
+        except UnicodeDecodeError:
+            return faults.response(400, 'URL path is not UTF-8 encoded')(
+                environ, start_response)
         name, slash, rest = path.removeprefix('/').partition('/')
         if name not in self._mounts:
             return self._other(environ, start_response)

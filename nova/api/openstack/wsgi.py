@@ -91,10 +91,7 @@ class ComputeApplication:
 
 
 def _route(request: webob.Request) -> dict[str, str | None] | None:
-    try:
-        match = _PATH.fullmatch(request.path_info)
-    except UnicodeDecodeError:
-        return None
+    match = _PATH.fullmatch(request.path_info)
     if match is None:
         return None
     allowed = ('GET',) if match['target'] is None else ('PUT', 'DELETE')

@@ -24,7 +24,10 @@ ANY = object()
 
 
 class NotificationSampleTestBase(test.TestCase):
-    """Records notifications at a time that stands still."""
+    """Records notifications at a time that stands still.
+
+    :ivar admin_api: client of the REST API
+    """
 
     ANY = ANY
 
@@ -33,6 +36,9 @@ class NotificationSampleTestBase(test.TestCase):
         self.useFixture(utils_fixture.TimeFixture(
             datetime.datetime(2012, 10, 29, 13, 42, 11)))
         self.notifier = self.useFixture(fixtures.NotificationFixture(self))
+        self.api_fixture = self.useFixture(fixtures.OSAPIFixture())
+        self.admin_api = self.api_fixture.admin_api
+        self.notifier.reset()
 
     def _verify_notification(self, sample_file_name: str,
                              replacements: dict[str, Any] | None = None,
