@@ -25,6 +25,22 @@ def _enforcer() -> policy.Enforcer:
     return enforcer
 
 
+def load() -> None:
+    """Read the policy files, which else the first request would do.
+
+    :raises ConfigurationError: a file is not what it should be
+    """
+    enforcer = _enforcer()
+    try:
+        enforcer.load_rules(force_reload=True)
+        enforcer.check_rules(raise_on_violation=True)
+    except (ValueError, AttributeError, TypeError, OSError,
+            policy.InvalidDefinitionError) as error:
+        raise exception.ConfigurationError(detail=(
+            f'[oslo_policy] policy_file {enforcer.policy_path} must be YAML '
+            f'of names and rules: {error}')) from error
+
+
 def reset() -> None:
     """Forget the rules; they are read again when they are needed."""
     _enforcer.cache_clear()

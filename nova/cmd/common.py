@@ -40,6 +40,9 @@ def _explain(error: Exception) -> str:
     if isinstance(error, db_exc.CantStartEngineError):
         return ('[database] connection is not set; it should be a URL like '
                 'mysql+pymysql://nova:PASSWORD@HOST/nova')
+    if isinstance(error, db_exc.DBNonExistentTable):
+        return (f'the database at {_database()} has no table '
+                f"{error.table}: run 'nova-manage db sync' first")
     if isinstance(error, db_exc.DBError):
         return f'the database at {_database()} failed: {_first_line(error)}'
     return f'{type(error).__name__}: {_first_line(error)}'

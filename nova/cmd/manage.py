@@ -25,6 +25,18 @@ def _db_version() -> None:
     print(migration.db_version())
 
 
+def _api_openapi() -> None:
+    import json
+
+    from nova.api.openstack import api_version_request as microversion
+    from nova.api.openstack import openapi
+    version = CONF.category.microversion
+    wanted = (microversion.MAX_VERSION if version == 'latest'
+              else microversion.parse(version))
+    microversion.check_supported(wanted)
+    print(json.dumps(openapi.document(wanted), indent=2))
+
+
 def _version() -> None:
     from nova import version
     print(version.version_string())
@@ -42,6 +54,13 @@ def _add_categories(categories: argparse._SubParsersAction) -> None:
     actions.add_parser(
         'version', help="print the schema's revision").set_defaults(
             work=_db_version)
+    api = categories.add_parser('api', help='the REST API')
+    openapi = api.add_subparsers(dest='action', required=True).add_parser(
+        'openapi', help='print the OpenAPI 3.1 document of os-services')
+    openapi.add_argument('--microversion', default='latest', metavar='X.Y',
+                         help='microversion to describe; the newest if not '
+                              'given')
+    openapi.set_defaults(work=_api_openapi)
     categories.add_parser(
         'version', help='print the version of this program').set_defaults(
             work=_version)

@@ -17,6 +17,7 @@ import webob.dec
 import webob.exc
 
 from nova import exception
+from nova import policy
 from nova.api import auth
 from nova.api.openstack import api_version_request as microversion
 from nova.api.openstack import faults
@@ -35,6 +36,7 @@ def loadapp(conf: cfg.ConfigOpts) -> WSGIApplication:
 
     :raises ConfigurationError: the configuration can't be used
     """
+    policy.load()
     cors.set_defaults(
         allow_headers=['X-Auth-Token', 'X-Openstack-Request-Id',
                        microversion.HEADER, microversion.LEGACY_HEADER],

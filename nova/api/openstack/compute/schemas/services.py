@@ -13,7 +13,7 @@ _PRINTABLE = r'^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$'
 
 _HOST = {'type': 'string', 'minLength': 1, 'maxLength': 255,
          'pattern': '^[a-zA-Z0-9-._]*$',
-         'description': 'Name of the host.'}
+         'examples': ['host1'], 'description': 'Name of the host.'}
 _BINARY = {'type': 'string', 'minLength': 1, 'maxLength': 255,
            'format': 'unicode',
            'description': 'Name of the service; only nova-compute services '
@@ -49,6 +49,13 @@ UPDATE = Schema(
     ((2, 53), _object({
         'status': {'type': 'string', 'enum': ['enabled', 'disabled']},
         'disabled_reason': _REASON, 'forced_down': _FORCED_DOWN})))
+
+#: what the handler refuses beside that, in texts that Nova's clients know;
+#: for the documentation
+UPDATE_RULES = {
+    'anyOf': [{'required': ['status']}, {'required': ['forced_down']}],
+    'not': {'properties': {'status': {'const': 'enabled'}},
+            'required': ['status', 'disabled_reason']}}
 
 
 def _filter(description: str) -> dict[str, Any]:

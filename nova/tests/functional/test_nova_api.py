@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nova-api as a process, over real connections."""
+
+import concurrent.futures
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from urllib import parse
+from urllib import request
+
+import fixtures
+from oslotest import base
+import trustme
+
+from nova.tests.fixtures import processes
+
+PATH = '/v2.1/os-services'
+
+
+class APIProcessTestCase(base.BaseTestCase):
+
+    def start(self, **groups):
+        return self.useFixture(processes.NovaAPI(groups))
+
+    def get(self, api, path=PATH, **kwargs):
+        with request.urlopen(api.url + path, timeout=30, **kwargs) as answer:
+            return json.load(answer)
+
+    def send(self, api, *lines, body=b''):
+        """Return what the server answers to raw bytes, to its end."""
+        where = parse.urlsplit(api.url)
+        with socket.create_connection(
+                (where.hostname, where.port), timeout=30) as connection:
+            connection.sendall(b''.join(
+                line.encode('latin-1') + b'\r\n' for line in lines)
+                + b'\r\n' + body)
+            answer = b''
+            while chunk := connection.recv(65536):
+                answer += chunk
+        head, _blank, text = answer.partition(b'\r\n\r\n')
+        return int(head.split(b' ')[1]), head.decode(), text.decode()
+
+    def is_fault(self, answer, code):
+        status, head, text = answer
+        self.assertEqual(code, status)
+        self.assertIn('content-type: application/json', head.lower())
+        (fault,) = json.loads(text).values()
+        self.assertEqual(code, fault['code'])
+        return fault['message']
+
+
+class TestServer(APIProcessTestCase):
+
+    def test_it_answers_and_stops(self):
+        api = self.start()
+        self.assertEqual({'services': []}, self.get(api))
+        self.assertEqual(['v2.0', 'v2.1'], [
+            version['id'] for version in self.get(api, '/')['versions']])
+        self.assertIn('"GET /v2.1/os-services" status: 200', api.log)
+        self.assertEqual(0, api.stop())
+        self.assertNotIn('Traceback', api.log)
+
+    def test_requests_that_were_begun_are_finished(self):
+        api = self.start()
+        where = parse.urlsplit(api.url)
+        connection = http.client.HTTPConnection(where.hostname, where.port)
+        connection.putrequest('PUT', f'{PATH}/enable')
+        connection.putheader('Content-Length', '2')
+        connection.endheaders()
+        # The worker has it when it waits for the body.
+        time.sleep(0.5)
+        api.process.send_signal(signal.SIGTERM)
+        api.wait_for_log('Handling signal: term')
+        connection.send(b'{}')
+        self.assertEqual(400, connection.getresponse().status)
+        self.assertEqual(0, api.stop())
+
+    def test_several_processes_answer_at_once(self):
+        api = self.start(DEFAULT={'osapi_compute_workers': 2,
+                                  'osapi_compute_threads': 4})
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda _: self.get(api), range(200)))
+        self.assertEqual([{'services': []}] * 200, answers)
+        workers = set(re.findall(
+            r' (\d+) INFO nova.api.openstack.requestlog', api.log))
+        self.assertEqual(2, len(workers))
+
+    def test_a_changed_configuration_is_taken_up(self):
+        api = self.start()
+        old = api.conf.read_text()
+        api.conf.write_text(old.replace(
+            '[api]', '[api]\ncompute_link_prefix = https://elsewhere'))
+        api.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + processes.PATIENCE
+        link = ''
+        while 'elsewhere' not in link and time.monotonic() < deadline:
+            link = self.get(api, '/')['versions'][0]['links'][0]['href']
+            time.sleep(0.1)
+        self.assertEqual('https://elsewhere/v2/', link)
+
+    def test_a_broken_configuration_is_not(self):
+        api = self.start()
+        api.conf.write_text(api.conf.read_text().replace(
+            'auth_strategy = noauth2', 'auth_strategy = trust'))
+        api.process.send_signal(signal.SIGHUP)
+        api.wait_for_log('was not taken up: .*auth_strategy')
+        self.assertEqual({'services': []}, self.get(api))
+
+    def test_tls_with_client_certificates(self):
+        folder = self.useFixture(fixtures.TempDir())
+        authority = trustme.CA()
+        server = authority.issue_cert('127.0.0.1')
+        names = {name: folder.join(name) for name in ('ca', 'cert', 'key')}
+        authority.cert_pem.write_to_path(names['ca'])
+        server.cert_chain_pems[0].write_to_path(names['cert'])
+        server.private_key_pem.write_to_path(names['key'])
+        api = self.start(wsgi={'ssl_cert_file': names['cert'],
+                               'ssl_key_file': names['key'],
+                               'ssl_ca_file': names['ca']})
+        self.assertTrue(api.url.startswith('https://'))
+        context = ssl.create_default_context(cafile=names['ca'])
+        self.assertRaises(OSError, self.get, api, context=context)
+        authority.issue_cert('client@example.org').configure_cert(context)
+        self.assertEqual({'services': []}, self.get(api, context=context))
+        self.assertEqual('https://127.0.0.1', self.get(
+            api, '/', context=context)['versions'][0]['links'][0]['href']
+            .rpartition(':')[0])
+
+    def test_under_another_server(self):
+        api = self.start()
+        api.stop()
+        done = subprocess.run(
+            [sys.executable, '-c',
+             'import webob; '
+             'from nova.wsgi.osapi_compute import application; '
+             'print(webob.Request.blank("/v2.1/os-services").get_response('
+             'application).text)'],
+            env={**os.environ, 'OS_NOVA_CONFIG_DIR': str(api.conf.parent),
+                 'OS_NOVA_CONFIG_FILES': 'nova.conf;nova.conf'},
+            capture_output=True, text=True, check=True, timeout=60)
+        self.assertEqual('{"services":[]}\n', done.stdout)
+
+
+class TestBadRequests(APIProcessTestCase):
+    """What no client library sends."""
+
+    def setUp(self):
+        super().setUp()
+        self.api = self.start()
+
+    def test_what_is_no_http_gets_a_fault(self):
+        for code, lines in (
+                (400, ['GARBAGE']),
+                (400, [f'get {PATH} HTTP/1.1', 'Host: h']),
+                (400, [f'GET {PATH} HTTP/1.1', 'Host: h', 'Bad Name: x']),
+                (400, [f'PUT {PATH}/enable HTTP/1.1', 'Host: h',
+                       'Content-Length: many']),
+                (414, [f'GET {PATH}?host={"h" * 9000} HTTP/1.1', 'Host: h']),
+                (431, [f'GET {PATH} HTTP/1.1', 'Host: h',
+                       f'X-Auth-Token: {"t" * 20000}'])):
+            self.is_fault(self.send(self.api, *lines), code)
+
+    def test_a_body_of_two_megabytes(self):
+        size = 2 * 1024 ** 2
+        for headers, body in (
+                ([f'Content-Length: {size}'], b' ' * size),
+                (['Transfer-Encoding: chunked'],
+                 b'%x\r\n%s\r\n0\r\n\r\n' % (size, b' ' * size))):
+            message = self.is_fault(self.send(
+                self.api, f'PUT {PATH}/enable HTTP/1.1', 'Host: h',
+                'Connection: close', *headers, body=body), 413)
+            self.assertIn('114688', message)
+
+    def test_a_chunked_body_is_read(self):
+        message = self.is_fault(self.send(
+            self.api, f'PUT {PATH}/enable HTTP/1.1', 'Host: h',
+            'Connection: close', 'Transfer-Encoding: chunked',
+            body=b'2\r\n{}\r\n0\r\n\r\n'), 400)
+        self.assertIn('is a required property', message)
+
+    def test_bytes_that_are_no_text(self):
+        for path in ('/\xff\xfe', f'{PATH}/\xff', f'{PATH}?host=\xff'):
+            self.is_fault(self.send(
+                self.api, f'GET {path.replace("/", "/v2.1/", 1)} HTTP/1.1'
+                if path.startswith('/\xff') else f'GET {path} HTTP/1.1',
+                'Host: h', 'Connection: close'), 400)
+
+
+class TestRefusals(APIProcessTestCase):
+    """nova-api that can't start says why, in one line."""
+
+    def fails(self, *words, **groups):
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        conf = folder / 'nova.conf'
+        processes.write_conf(conf, {
+            'DEFAULT': {'transport_url': 'fake:/',
+                        'osapi_compute_listen_port': 0,
+                        **groups.pop('DEFAULT', {})},
+            'database': {'connection': f'sqlite:///{folder}/nova.sqlite'},
+            'api': {'auth_strategy': 'noauth2'}, **groups})
+        done = subprocess.run(
+            [sys.executable, '-m', 'nova.cmd.api', '--config-file', conf],
+            capture_output=True, text=True, check=False, timeout=60)
+        self.assertEqual((1, ''), (done.returncode, done.stdout))
+        (line,) = [line for line in done.stderr.splitlines()
+                   if line.startswith('nova-api: ')]
+        self.assertNotIn('Traceback', done.stderr)
+        for word in words:
+            self.assertIn(word, line)
+
+    def test_without_authentication_only_on_loopback(self):
+        self.fails('osapi_compute_listen is 0.0.0.0', 'noauth_remote_access',
+                   DEFAULT={'osapi_compute_listen': '0.0.0.0'})
+
+    def test_unless_told_so(self):
+        api = self.start(DEFAULT={'osapi_compute_listen': '0.0.0.0'},
+                         api={'noauth_remote_access': True})
+        self.assertIn('http://0.0.0.0:', api.url)
+
+    def test_a_port_that_is_taken(self):
+        with socket.create_server(('127.0.0.1', 0)) as taken:
+            port = taken.getsockname()[1]
+            self.fails(f'osapi_compute_listen_port {port}: Address already '
+                       'in use', DEFAULT={'osapi_compute_listen_port': port})
+
+    def test_an_address_of_another_machine(self):
+        self.fails('osapi_compute_listen 192.0.2.1',
+                   DEFAULT={'osapi_compute_listen': '192.0.2.1'})
+
+    def test_a_database_without_tables(self):
+        self.fails('sqlite:///', 'no table services', 'nova-manage db sync')
+
+    def test_keystone_that_is_not_configured(self):
+        self.fails('[keystone_authtoken] auth_type',
+                   api={'auth_strategy': 'keystone'})
+
+    def test_certificates_that_are_none(self):
+        self.fails('[wsgi] ssl_cert_file is set, but ssl_key_file is not',
+                   wsgi={'ssl_cert_file': '/nope'})
+        self.fails('[wsgi] ssl_key_file is set, but ssl_cert_file is not',
+                   wsgi={'ssl_key_file': '/nope'})
+        self.fails('ssl_cert_file /nope', 'No such file',
+                   wsgi={'ssl_cert_file': '/nope', 'ssl_key_file': '/nope'})
+
+    def test_a_policy_file_that_is_none(self):
+        file = self.useFixture(fixtures.TempDir()).join('policy.yaml')
+        for text in ('a: [1', '- a', 'just words',
+                     '"os_compute_api:os-services:list": "rule:nothing"'):
+            pathlib.Path(file).write_text(text)
+            self.fails(f'policy_file {file} must be YAML',
+                       oslo_policy={'policy_file': file})
