@@ -120,6 +120,11 @@ class ServiceFieldTooLong(Invalid):
                'at most %(limit)i fit')
 
 
+class ServiceFieldNotStorable(Invalid):
+    msg_fmt = ('%(field)s has a character beyond U+FFFF, which this database '
+               "can't store")
+
+
 class UnknownNotificationSource(Invalid, ValueError):
     """Also a ValueError: that is what Nova raises for it."""
 

@@ -231,6 +231,7 @@ class Service(base.NovaPersistentObject, base.NovaObject,
         :raises ServiceTopicExists: host and topic are taken
         :raises ServiceUUIDExists: the uuid is taken
         :raises ServiceFieldTooLong: a text is longer than its column
+        :raises ServiceFieldNotStorable: a text is none in its charset
         :raises ValueError: a service of this host or binary can't be
             announced
         """
@@ -252,6 +253,7 @@ class Service(base.NovaPersistentObject, base.NovaObject,
         :raises ServiceTooOld: the version was set to one that is older than
             the other services of the binary
         :raises ServiceFieldTooLong: a text is longer than its column
+        :raises ServiceFieldNotStorable: a text is none in its charset
         :raises ValueError: a service of this host or binary can't be
             announced
         """

@@ -210,6 +210,7 @@ def service_create(context: RequestContext, values: dict[str, Any]) -> Row:
     :raises ServiceTopicExists: host and topic are taken
     :raises ServiceUUIDExists: the uuid is taken
     :raises ServiceFieldTooLong: a text is longer than its column
+    :raises ServiceFieldNotStorable: a text is none in the column's charset
     """
     _check_lengths(values)
     if (values.get('binary') == 'nova-compute'
@@ -217,11 +218,9 @@ def service_create(context: RequestContext, values: dict[str, Any]) -> Row:
         values = {**values, 'disabled': True,
                   'disabled_reason': NEW_COMPUTE_DISABLED}
     connection = _connection(context)
-    try:
+    with _explained(values):
         result = connection.execute(
             _SERVICES.insert(), {'created_at': timeutils.utcnow(), **values})
-    except db_exc.DBDuplicateEntry as error:
-        raise _duplicate(error, values) from error
     (service_id,) = result.inserted_primary_key  # type: ignore[misc]
     return _by_id(connection, service_id)
 
@@ -236,6 +235,7 @@ def service_update(context: RequestContext, service_id: int,
 
     :raises ServiceNotFound: there is no such service, or it was deleted
     :raises ServiceFieldTooLong: a text is longer than its column
+    :raises ServiceFieldNotStorable: a text is none in the column's charset
     """
     _check_lengths(values)
     now = timeutils.utcnow()
@@ -247,11 +247,9 @@ def service_update(context: RequestContext, service_id: int,
             (stored < count, count), else_=stored + 1)
         values['last_seen_up'] = now
     connection = _connection(context)
-    try:
+    with _explained(values):
         result = connection.execute(
             _SERVICES.update().where(*_alive(service_id)).values(values))
-    except db_exc.DBDuplicateEntry as error:
-        raise _duplicate(error, values) from error
     if not result.rowcount:
         raise exception.ServiceNotFound(service_id=service_id)
     return _by_id(connection, service_id)
@@ -450,6 +448,21 @@ def _check_lengths(values: dict[str, Any]) -> None:
         if value is not None and len(value) > limit:
             raise exception.ServiceFieldTooLong(
                 field=field, length=len(value), limit=limit)
+
+
+@contextlib.contextmanager
+def _explained(values: dict[str, Any]) -> Iterator[None]:
+    try:
+        yield
+    except db_exc.DBDuplicateEntry as error:
+        raise _duplicate(error, values) from error
+    except db_exc.DBError as error:
+        # utf8 of MySQL is three bytes a character.
+        wide = [field for field in _LENGTHS
+                if max(values.get(field) or '', default='') > '\uffff']
+        if type(error.inner_exception).__name__ != 'DataError' or not wide:
+            raise
+        raise exception.ServiceFieldNotStorable(field=wide[0]) from error
 
 
 def _duplicate(error: db_exc.DBDuplicateEntry,
