@@ -36,10 +36,11 @@ class NovaKeystoneContext:
 
 
 class NoAuthContext:
-    """Believes everybody: without token an administrator.
+    """Believes everybody.
 
     The token ``USER:PROJECT`` makes a request that user's; only the user
-    ``admin`` has the role admin.
+    ``admin`` has the role admin. With any other token, such as keystoneauth
+    sends for ``OS_AUTH_TYPE=none``, or none, it is the administrator's.
     """
 
     def __init__(self, application: WSGIApplication) -> None:
@@ -47,8 +48,9 @@ class NoAuthContext:
 
     @webob.dec.wsgify
     def __call__(self, request: webob.Request) -> webob.Response:
-        token = request.headers.get('X-Auth-Token') or 'admin'
-        user_id, _colon, project_id = token.partition(':')
+        token = request.headers.get('X-Auth-Token', '')
+        user_id, _colon, project_id = (
+            token if ':' in token else 'admin:').partition(':')
         request.environ[wsgi.CONTEXT] = nova_context.RequestContext(
             user_id=user_id, project_id=project_id or None,
             roles=['admin' if user_id == 'admin' else 'member'],

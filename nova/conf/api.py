@@ -9,9 +9,10 @@ OPTS: list[cfg.Opt] = [
         'auth_strategy', default='keystone',
         choices=[
             ('keystone', 'Tokens are checked as [keystone_authtoken] says.'),
-            ('noauth2', 'Nobody is checked: a request without token is the '
-                        "administrator's, one with the token USER:PROJECT is "
-                        "that user's. For tests and trials on one machine."),
+            ('noauth2', 'Nobody is checked: a request with the token '
+                        "USER:PROJECT is that user's, any other the "
+                        "administrator's. For tests and trials on one "
+                        'machine.'),
         ],
         help='How the API learns who makes a request.'),
     cfg.BoolOpt(

@@ -258,9 +258,12 @@ class TestIdentity(api_base.APITestCase):
 
     def test_without_token_noauth2_makes_an_administrator(self):
         self.create()
-        response = webob.Request.blank('/v2.1/abc/os-services').get_response(
-            self.fixture.app)
-        self.assertEqual(1, len(response.json['services']))
+        for headers in ({}, {'X-Auth-Token': ''},
+                        {'X-Auth-Token': 'notused'}):
+            response = webob.Request.blank(
+                '/v2.1/abc/os-services', headers=headers).get_response(
+                    self.fixture.app)
+            self.assertEqual(1, len(response.json['services']))
 
     def test_noauth2_believes_no_identity_headers(self):
         response = self.fixture.api.request('GET', '/os-services', headers={
