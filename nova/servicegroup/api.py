@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ask whether a service is up, and say that one is."""
 
+from collections.abc import Iterable
 import datetime
 import logging
 from typing import Any
@@ -44,9 +45,13 @@ class API:
 
     def service_is_up(self, member: Any) -> bool:
         """Return whether a service is up; one forced down is not."""
-        if member.get('forced_down'):
-            return False
-        return self._driver.is_up(member)
+        return self.services_are_up([member])[0]
+
+    def services_are_up(self, members: Iterable[Any]) -> list[bool]:
+        """Return of each service whether it is up, all at one moment."""
+        is_up = self._driver.judge()
+        return [not member.get('forced_down') and is_up(member)
+                for member in members]
 
     def get_updated_time(self, member: Any) -> datetime.datetime | None:
         """Return when the service's record was last changed."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import gc
 import ipaddress
 import logging
 import os
@@ -148,7 +149,12 @@ class _Server(base.BaseApplication):
     def load(self) -> WSGIApplication:
         # Connections of the process that this one was forked from.
         config.reconnect()
-        return self._load(self.conf)
+        application = self._load(self.conf)
+        # All that is loaded stays: looking for garbage among it would take a
+        # fifth of the time of a list of 10,000 services.
+        gc.collect()
+        gc.freeze()
+        return application
 
     def try_reload(self) -> bool:
         """Read the files again; return whether they can be used."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import datetime
 import logging
 from typing import Any
@@ -42,14 +43,24 @@ class DbDriver:
         A clock that is ahead by up to the limit is recent too. A record that
         was never heard of is down.
         """
-        seen = service_ref['last_seen_up'] or service_ref['created_at']
-        if seen is None:
-            return False
-        if isinstance(seen, str):
-            seen = timeutils.parse_strtime(seen)
-        age = timeutils.delta_seconds(
-            timeutils.normalize_time(seen), timeutils.utcnow())
-        return abs(age) <= self.service_down_time
+        return self.judge()(service_ref)
+
+    def judge(self) -> Callable[[Any], bool]:
+        """Return what tells of a service whether it is up just now."""
+        now = timeutils.utcnow()
+        limit = datetime.timedelta(seconds=self.service_down_time)
+
+        def is_up(service_ref: Any) -> bool:
+            seen = service_ref['last_seen_up'] or service_ref['created_at']
+            if seen is None:
+                return False
+            if isinstance(seen, str):
+                seen = timeutils.parse_strtime(seen)
+            if seen.tzinfo is not None:
+                seen = timeutils.normalize_time(seen)
+            return -limit <= now - seen <= limit
+
+        return is_up
 
     def updated_time(self, service_ref: Any) -> datetime.datetime | None:
         """Return when the record was last changed."""

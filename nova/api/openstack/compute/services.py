@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import datetime
+import functools
 import re
 from typing import Any
 
@@ -47,9 +48,9 @@ class ServiceController:
         rows = service_obj.ServiceList.get_rows(
             context, host=query.get('host') or None,
             binary=query.get('binary') or None)
-        return {'services': [
-            self._record(row, version) for row in rows
-            if row['binary'] not in _UNLISTED]}
+        return {'services': self._records(
+            [row for row in rows if row['binary'] not in _UNLISTED],
+            version)}
 
     def update(self, context: RequestContext, version: Version, target: str,
                body: dict[str, Any]) -> dict[str, Any]:
@@ -151,25 +152,29 @@ class ServiceController:
             service.save()
         except exception.ServiceNotFound:
             raise exception.ServiceNotFound(service_id=uuid) from None
-        return {'service': self._record(service, version)}
+        return {'service': self._records([service], version)[0]}
 
-    def _record(self, service: Mapping[str, Any],
-                version: Version) -> dict[str, Any]:
-        """Return what the API tells of a service, given as object or row."""
-        record = {
+    def _records(self, services: Sequence[Mapping[str, Any]],
+                 version: Version) -> list[dict[str, Any]]:
+        """Return what the API tells of services, given as objects or rows."""
+        identity = 'uuid' if version >= (2, 53) else 'id'
+        zone_of = functools.cache(availability_zones.zone_of)
+        records = [{
             'binary': service['binary'],
             'host': service['host'],
-            'id': service['uuid' if version >= (2, 53) else 'id'],
-            'zone': availability_zones.zone_of(service['topic']),
+            'id': service[identity],
+            'zone': zone_of(service['topic']),
             'status': 'disabled' if service['disabled'] else 'enabled',
-            'state': ('up' if self._servicegroup.service_is_up(service)
-                      else 'down'),
+            'state': 'up' if up else 'down',
             'updated_at': _text(service['updated_at']),
             'disabled_reason': service['disabled_reason'],
-        }
+        } for service, up in zip(
+            services, self._servicegroup.services_are_up(services),
+            strict=True)]
         if version >= (2, 11):
-            record['forced_down'] = bool(service['forced_down'])
-        return record
+            for record, service in zip(records, services, strict=True):
+                record['forced_down'] = bool(service['forced_down'])
+        return records
 
 
 def _changes(body: dict[str, Any]) -> dict[str, Any]:
@@ -211,4 +216,6 @@ def _boolean(value: bool | str) -> bool:
 def _text(time: datetime.datetime | None) -> str | None:
     if time is None:
         return None
-    return time.replace(tzinfo=None).isoformat(timespec='microseconds')
+    if time.tzinfo is not None:
+        time = time.replace(tzinfo=None)
+    return time.isoformat(timespec='microseconds')
