@@ -10,6 +10,7 @@ from oslo_utils import fixture as utils_fixture
 
 from nova import context
 from nova import test
+from nova.db.main import api as db
 from nova.objects import service as service_obj
 from nova.tests import fixtures
 
@@ -37,6 +38,16 @@ class APITestCase(test.TestCase):
         service.create()
         self.notifier.reset()
         return service
+
+    def delete_before_save(self) -> None:
+        """Let another be faster, and delete what is saved next."""
+        save = service_obj.Service.save
+
+        def save_too_late(service: Any) -> None:
+            db.service_destroy(self.context, service.id)
+            save(service)
+
+        self.stub_out('nova.objects.service.Service.save', save_too_late)
 
     def stored(self, service: Any) -> Any:
         return service_obj.Service.get_by_id(self.context, service.id)

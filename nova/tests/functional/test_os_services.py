@@ -10,7 +10,6 @@ from oslo_utils import timeutils
 from nova import exception
 from nova.db.main import api as db
 from nova.db.main import models
-from nova.objects import service as service_obj
 from nova.tests import fixtures
 from nova.tests.functional import api_base
 from nova.tests.functional.api_base import UUID
@@ -216,19 +215,11 @@ class TestUpdateByAction(api_base.APITestCase):
             self._refused('disable', host='nowhere'))
 
     def test_a_service_that_is_deleted_meanwhile(self):
-        self._delete_before_save(self.create())
+        self.create()
+        self.delete_before_save()
         self.assertEqual(
             (404, 'Could not find binary nova-compute on host host1.'),
             self._refused('disable'))
-
-    def _delete_before_save(self, service):
-        save = service_obj.Service.save
-
-        def save_too_late(saved):
-            db.service_destroy(self.context, service.id)
-            save(saved)
-
-        self.stub_out('nova.objects.service.Service.save', save_too_late)
 
     def test_a_bad_body_is_refused_by_field(self):
         self.create()
@@ -332,6 +323,12 @@ class TestUpdateByUUID(api_base.APITestCase):
             self.assertEqual(['service.update'], self.announced())
             self.assertEqual([self._answer(**changes)],
                              self.admin.get_services())
+
+    def test_a_service_that_is_deleted_meanwhile(self):
+        self.create(uuid=UUID)
+        self.delete_before_save()
+        self.assertEqual((404, f'Service {UUID} could not be found.'),
+                         self._refused(status='enabled'))
 
     def test_status_and_forced_down_are_one_change(self):
         self.create(uuid=UUID)
@@ -454,7 +451,7 @@ class TestDelete(api_base.APITestCase):
             'DELETE', '/os-services/1', microversion='2.53'))
 
     def test_an_unknown_id(self):
-        for unknown in ('0', '-1', '99', '2147483648', '9' * 30, '9' * 3000):
+        for unknown in ('0', '-1', '99', '2147483648', '9' * 30, '9' * 5000):
             self.assertEqual(
                 (404, f'Service {unknown} not found.'),
                 self.refused('DELETE', f'/os-services/{unknown}'))
