@@ -15,7 +15,8 @@ from nova import version
 CONF = nova_conf.CONF
 
 _QUIET = ('oslo.messaging=INFO', 'oslo_messaging=INFO', 'oslo_policy=INFO',
-          'stevedore=INFO', 'alembic.runtime.plugins=WARNING',
+          'oslo_service.backend=WARNING', 'stevedore=INFO',
+          'alembic.runtime.plugins=WARNING',
           'alembic.autogenerate=WARNING')
 
 

@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from nova import exception
+from nova.notifications import delivery
 from nova.objects import service as service_obj
 
 LOG = logging.getLogger(__name__)
@@ -19,7 +20,9 @@ def register(context: Any, host: str, binary: str, topic: str | None,
     :param found: the record that is there, or None to make one
     :raises ServiceTooOld: newer services of this binary are there
     :raises ServiceTopicExists: another binary holds host and topic
+    :raises ConfigurationError: notifications could not be kept
     """
+    delivery.check(context)
     if found is None:
         created = service_obj.Service(
             context, host=host, binary=binary, topic=topic, report_count=0)

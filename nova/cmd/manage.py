@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from nova import config
 from nova.cmd import common
+from nova.cmd import outbox
 
 CONF = config.CONF
 
@@ -61,6 +62,7 @@ def _add_categories(categories: argparse._SubParsersAction) -> None:
                          help='microversion to describe; the newest if not '
                               'given')
     openapi.set_defaults(work=_api_openapi)
+    outbox.add_parsers(categories)
     categories.add_parser(
         'version', help='print the version of this program').set_defaults(
             work=_version)

@@ -7,6 +7,7 @@ from nova.conf import api
 from nova.conf import availability_zone
 from nova.conf import database
 from nova.conf import notifications
+from nova.conf import relay
 from nova.conf import service
 from nova.conf import servicegroup
 from nova.conf import workarounds
@@ -14,7 +15,7 @@ from nova.conf import wsgi
 
 CONF = cfg.CONF
 
-MODULES = (api, availability_zone, database, notifications, service,
+MODULES = (api, availability_zone, database, notifications, relay, service,
            servicegroup, workarounds, wsgi)
 
 for _module in MODULES:

@@ -24,12 +24,15 @@ OPTS: list[cfg.Opt] = [
              '"versioned_notifications.info". Give every consumer that must '
              'see all messages a topic of its own, or let them use pools.'),
     cfg.StrOpt(
-        'delivery', default='direct', choices=('direct',),
+        'delivery', default='direct', choices=('direct', 'outbox'),
         help='How a notification reaches the bus. "direct" hands it over '
              'right after the transaction has committed, at most once: while '
              'the bus is down it is lost after [oslo_messaging_notifications] '
              'retry attempts. The default of retry, -1, waits for ever and '
-             'blocks the change meanwhile; set e.g. 3.'),
+             'blocks the change meanwhile; set e.g. 3. "outbox" stores it in '
+             "the change's own transaction, and nova-relay, which must run "
+             'then, sends it until the bus has confirmed it: at least once, '
+             'with the same message_id each time.'),
     cfg.StrOpt(
         'default_level', default='INFO',
         choices=('DEBUG', 'INFO', 'WARN', 'ERROR', 'CRITICAL'),

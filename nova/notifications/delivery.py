@@ -13,10 +13,16 @@ import functools
 import logging
 from typing import Any
 
+from oslo_serialization import jsonutils
+from oslo_utils import timeutils
+from oslo_utils import uuidutils
+
 from nova import conf as nova_conf
+from nova import exception
 from nova import rpc
 from nova.context import RequestContext
 from nova.db.main import api as db
+from nova.db.main import outbox
 
 LOG = logging.getLogger(__name__)
 CONF = nova_conf.CONF
@@ -60,6 +66,47 @@ def _send(context: RequestContext, notification: Notification) -> None:
                       notification.publisher_id)
 
 
+def _outbox(context: RequestContext, notification: Notification) -> None:
+    """Store what oslo.messaging would have sent, for the relay to send."""
+    aggregate = notification.payload['nova_object.data']
+    sent_context = rpc.RequestContextSerializer(None).serialize_context(
+        context.redacted_copy())
+    outbox.add(context, {
+        'aggregatetype': notification.event_type.partition('.')[0],
+        'aggregateid': aggregate['uuid'],
+        'type': notification.event_type,
+        'payload': jsonutils.dumps(notification.payload),
+        'message_id': uuidutils.generate_uuid(),
+        'timestamp': str(timeutils.utcnow()),
+        'publisher_id': notification.publisher_id,
+        'priority': notification.priority,
+        'topics': jsonutils.dumps(
+            CONF.notifications.versioned_notifications_topics),
+        'context': jsonutils.dumps(sent_context)})
+
+
+def check(context: RequestContext) -> None:
+    """Refuse to start a process whose notifications could not be kept.
+
+    :raises ConfigurationError: there is no outbox to keep them in
+    """
+    if CONF.notifications.delivery == 'outbox':
+        check_outbox(context)
+
+
+def check_outbox(context: RequestContext) -> None:
+    """Refuse to work with a database that has no outbox.
+
+    :raises ConfigurationError: it has none
+    """
+    if not outbox.exists(context):
+        raise exception.ConfigurationError(detail=(
+            'the database has no table notification_outbox, which '
+            "[notifications] delivery = outbox needs: run 'nova-manage db "
+            "sync' first"))
+
+
 _DELIVERIES: dict[str, Callable[[RequestContext, Notification], None]] = {
     'direct': _direct,
+    'outbox': _outbox,
 }

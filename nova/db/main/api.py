@@ -198,7 +198,8 @@ def _check_access() -> None:
         raise exception.DBNotAllowed(binary='This process')
 
 
-def _connection(context: RequestContext) -> sa.Connection:
+def connection_of(context: RequestContext) -> sa.Connection:
+    """Return the connection of the context's open transaction."""
     return context.connection  # type: ignore[attr-defined]
 
 
@@ -217,7 +218,7 @@ def service_create(context: RequestContext, values: dict[str, Any]) -> Row:
             and not cfg.CONF.enable_new_services):
         values = {**values, 'disabled': True,
                   'disabled_reason': NEW_COMPUTE_DISABLED}
-    connection = _connection(context)
+    connection = connection_of(context)
     with _explained(values):
         result = connection.execute(
             _SERVICES.insert(), {'created_at': timeutils.utcnow(), **values})
@@ -246,7 +247,7 @@ def service_update(context: RequestContext, service_id: int,
         values['report_count'] = sa.case(
             (stored < count, count), else_=stored + 1)
         values['last_seen_up'] = now
-    connection = _connection(context)
+    connection = connection_of(context)
     with _explained(values):
         result = connection.execute(
             _SERVICES.update().where(*_alive(service_id)).values(values))
@@ -264,7 +265,7 @@ def service_destroy(context: RequestContext, service_id: int) -> Row:
 
     :raises ServiceNotFound: there is no such service, or it was deleted
     """
-    connection = _connection(context)
+    connection = connection_of(context)
     result = connection.execute(
         _SERVICES.update().where(*_alive(service_id)).values(
             deleted=_SERVICES.c.id, deleted_at=timeutils.utcnow(),
@@ -395,7 +396,8 @@ def service_get_minimum_version(context: RequestContext,
                _SERVICES.c.deleted == 0,
                _SERVICES.c.forced_down.is_(False))
         .group_by(_SERVICES.c.binary))
-    return dict(tuple(row) for row in _connection(context).execute(statement))
+    found = connection_of(context).execute(statement)
+    return dict(tuple(row) for row in found)
 
 
 _SELECT_BY_ID = sa.select(_SERVICES).where(
@@ -423,13 +425,14 @@ def _by_id(connection: sa.Connection, service_id: int) -> Row:
 
 def _all(context: RequestContext, *where: Any) -> list[Row]:
     statement = sa.select(_SERVICES).where(*where).order_by(_SERVICES.c.id)
-    return [_row(values) for values in _connection(context).execute(statement)]
+    found = connection_of(context).execute(statement)
+    return [_row(values) for values in found]
 
 
 def _first(context: RequestContext, *where: Any) -> Row | None:
     statement = sa.select(_SERVICES).where(*where).order_by(
         _SERVICES.c.id).limit(1)
-    values = _connection(context).execute(statement).first()
+    values = connection_of(context).execute(statement).first()
     return None if values is None else _row(values)
 
 

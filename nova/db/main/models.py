@@ -45,6 +45,48 @@ class Service(_ServiceColumns, BASE):
     )
 
 
+#: SQLite numbers only an INTEGER key by itself.
+_BigId = sa.BigInteger().with_variant(sa.Integer, 'sqlite')
+
+
+class NotificationOutbox(BASE):
+    """A notification that the bus has not confirmed yet.
+
+    ``aggregatetype``, ``aggregateid``, ``type`` and ``payload`` are what
+    Debezium's outbox event router looks for.
+    """
+
+    __tablename__ = 'notification_outbox'
+    __table_args__ = _MYSQL
+
+    id = sa.Column(_BigId, primary_key=True, autoincrement=True)
+    aggregatetype = sa.Column(sa.String(255), nullable=False)
+    aggregateid = sa.Column(sa.String(255), nullable=False)
+    type = sa.Column(sa.String(255), nullable=False)
+    payload = sa.Column(sa.Text, nullable=False)
+    message_id = sa.Column(sa.String(36), nullable=False)
+    timestamp = sa.Column(sa.String(32), nullable=False)
+    publisher_id = sa.Column(sa.String(511), nullable=False)
+    priority = sa.Column(sa.String(16), nullable=False)
+    topics = sa.Column(sa.Text, nullable=False)
+    context = sa.Column(sa.Text, nullable=False)
+    created_at = sa.Column(sa.DateTime, nullable=False)
+    attempts = sa.Column(sa.Integer, nullable=False)
+    parked_at = sa.Column(sa.DateTime)
+    error = sa.Column(sa.Text)
+
+
+class NotificationRelay(BASE):
+    """Which relay is active: one row, changed at each of its beats."""
+
+    __tablename__ = 'notification_relay'
+    __table_args__ = _MYSQL
+
+    id = sa.Column(sa.Integer, primary_key=True, autoincrement=False)
+    holder = sa.Column(sa.String(255))
+    beat = sa.Column(sa.BigInteger, nullable=False)
+
+
 class ShadowService(_ServiceColumns, BASE):
     """Where soft-deleted services are archived to."""
 

@@ -69,7 +69,7 @@ class TestManage(CommandTestCase):
             done = self.run_command('manage', 'db', 'sync')
             self.assertEqual((0, ''), (done.returncode, done.stdout))
         self.assertEqual(
-            '5d1c6f0a92be\n',
+            'a83b90c4e117\n',
             self.run_command('manage', 'db', 'version').stdout)
 
     def test_another_shape_is_refused_with_the_difference(self):

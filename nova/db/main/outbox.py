@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All SQL on the outbox of notifications and on the lease of its relay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from oslo_db import exception as db_exc
+from oslo_utils import timeutils
+import sqlalchemy as sa
+
+from nova.context import RequestContext
+from nova.db.main import api
+from nova.db.main import models
+
+_OUTBOX: Any = models.NotificationOutbox.__table__
+_RELAY: Any = models.NotificationRelay.__table__
+_THE_RELAY = _RELAY.c.id == 1
+_PARKED = _OUTBOX.c.parked_at.is_not(None)
+_WAITING = _OUTBOX.c.parked_at.is_(None)
+
+
+def exists(context: RequestContext) -> bool:
+    """Return whether the schema has an outbox."""
+    return sa.inspect(api.get_engine(context=context)).has_table(_OUTBOX.name)
+
+
+@api.transactional
+def add(context: RequestContext, values: dict[str, Any]) -> None:
+    """Store a notification, in the transaction of its change."""
+    api.connection_of(context).execute(_OUTBOX.insert(), {
+        'attempts': 0, 'created_at': timeutils.utcnow(), **values})
+
+
+@api.pick_context_manager_reader
+def waiting(context: RequestContext, limit: int) -> list[api.Row]:
+    """Return the oldest notifications that are not parked, in order."""
+    return _rows(context, _select().where(_WAITING).limit(limit))
+
+
+@api.pick_context_manager_reader
+def listed(context: RequestContext, parked: bool,
+           limit: int) -> list[api.Row]:
+    """Return the oldest notifications, or the oldest parked ones."""
+    statement = _select().limit(limit)
+    return _rows(context, statement.where(_PARKED) if parked else statement)
+
+
+@api.transactional
+def remove(context: RequestContext, ids: Sequence[int]) -> int:
+    """Delete notifications; return how many there were."""
+    return api.connection_of(context).execute(
+        _OUTBOX.delete().where(_OUTBOX.c.id.in_(ids))).rowcount
+
+
+@api.transactional
+def refused(context: RequestContext, outbox_id: int, error: str,
+            park: bool) -> None:
+    """Keep why the bus did not take a notification.
+
+    :param park: try no more
+    """
+    api.connection_of(context).execute(
+        _OUTBOX.update().where(_OUTBOX.c.id == outbox_id).values(
+            attempts=_OUTBOX.c.attempts + 1, error=error,
+            parked_at=timeutils.utcnow() if park else None))
+
+
+@api.transactional
+def unpark(context: RequestContext, ids: Sequence[int] | None) -> int:
+    """Let the relay try parked notifications again; return how many.
+
+    :param ids: None means all
+    """
+    return api.connection_of(context).execute(
+        _OUTBOX.update().where(*_parked(ids)).values(
+            attempts=0, parked_at=None)).rowcount
+
+
+@api.transactional
+def discard(context: RequestContext, ids: Sequence[int] | None) -> int:
+    """Delete parked notifications for good; return how many.
+
+    :param ids: None means all
+    """
+    return api.connection_of(context).execute(
+        _OUTBOX.delete().where(*_parked(ids))).rowcount
+
+
+@api.pick_context_manager_reader
+def status(context: RequestContext) -> dict[str, Any]:
+    """Return depth, oldest (naive UTC or None), parked and active relay."""
+    connection = api.connection_of(context)
+    depth, oldest, parked = connection.execute(sa.select(
+        sa.func.count(), sa.func.min(sa.case(
+            (_WAITING, _OUTBOX.c.created_at))),
+        sa.func.count(_OUTBOX.c.parked_at)).select_from(_OUTBOX)).one()
+    return {'depth': depth - parked, 'oldest': oldest, 'parked': parked,
+            'relay': connection.scalar(
+                sa.select(_RELAY.c.holder).where(_THE_RELAY))}
+
+
+@api.pick_context_manager_reader
+def lease(context: RequestContext) -> tuple[str | None, int] | None:
+    """Return who holds the lease, and its last beat; None before the first.
+    """
+    row = api.connection_of(context).execute(
+        sa.select(_RELAY.c.holder, _RELAY.c.beat).where(_THE_RELAY)).first()
+    return None if row is None else (row.holder, row.beat)
+
+
+@api.transactional
+def take_lease(context: RequestContext, holder: str,
+               seen: tuple[str | None, int] | None) -> bool:
+    """Take the lease if it is still as it was seen; return whether it was."""
+    connection = api.connection_of(context)
+    if seen is None:
+        try:
+            connection.execute(_RELAY.insert(), {
+                'id': 1, 'holder': holder, 'beat': 0})
+        except db_exc.DBDuplicateEntry:
+            return False
+        return True
+    _holder, beat = seen
+    return _beat(connection, holder, _RELAY.c.beat == beat)
+
+
+@api.transactional
+def renew_lease(context: RequestContext, holder: str) -> bool:
+    """Beat; return whether the lease is still the holder's."""
+    return _beat(api.connection_of(context), holder, _RELAY.c.holder == holder)
+
+
+@api.transactional
+def give_up_lease(context: RequestContext, holder: str) -> None:
+    """Let another relay take the lease at once."""
+    api.connection_of(context).execute(
+        _RELAY.update().where(_THE_RELAY, _RELAY.c.holder == holder).values(
+            holder=None, beat=_RELAY.c.beat + 1))
+
+
+def _beat(connection: sa.Connection, holder: str, *where: Any) -> bool:
+    return connection.execute(
+        _RELAY.update().where(_THE_RELAY, *where).values(
+            holder=holder, beat=_RELAY.c.beat + 1)).rowcount == 1
+
+
+def _parked(ids: Sequence[int] | None) -> tuple[Any, ...]:
+    return (_PARKED,) if ids is None else (_PARKED, _OUTBOX.c.id.in_(ids))
+
+
+def _select() -> Any:
+    return sa.select(_OUTBOX).order_by(_OUTBOX.c.id)
+
+
+def _rows(context: RequestContext, statement: Any) -> list[api.Row]:
+    return [api.Row(row._mapping) for row in
+            api.connection_of(context).execute(statement)]

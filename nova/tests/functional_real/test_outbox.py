@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The outbox and its relay on real databases and a real bus."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import time
+
+import fixtures as third_party
+
+from nova import context
+from nova.db.main import outbox
+from nova.objects import service as service_obj
+from nova.tests.fixtures import servers
+from nova.tests.fixtures.relay import RelayFixture
+from nova.tests.functional import lifecycle
+
+
+class _OnDatabase(lifecycle.LifecycleTestCase):
+
+    SERVER: type[third_party.Fixture]
+
+    def database_url(self):
+        self.database = self.useFixture(self.SERVER()).url
+        return self.database
+
+    def transport_url(self):
+        self.rabbit = self.useFixture(servers.RabbitMQ())
+        return self.rabbit.url
+
+    def setUp(self):
+        super().setUp()
+        self.flags(group='notifications', delivery='outbox')
+
+    def create(self, host='h1'):
+        service = service_obj.Service(
+            self.context, host=host, binary='nova-compute', topic='compute')
+        service.create()
+        return service
+
+    def wait_until_empty(self, patience=30):
+        deadline = time.monotonic() + patience
+        while outbox.status(self.context)['depth']:
+            self.assertLess(time.monotonic(), deadline, self.stdlog.output)
+            time.sleep(0.05)
+
+
+class _DatabaseTests:
+
+    def test_a_consumer_hears_the_whole_life(self):
+        self.useFixture(RelayFixture())
+        self.check_lifecycle()
+
+    def test_it_is_heard_at_once(self):
+        self.useFixture(RelayFixture())
+        self.create()
+        self.heard.get(timeout=10)
+        delays = []
+        for number in range(20):
+            start = time.monotonic()
+            self.create(f'host{number}')
+            self.heard.get(timeout=10)
+            delays.append(time.monotonic() - start)
+        self.assertLess(sorted(delays)[10], 0.15, delays)
+
+    def test_the_order_is_that_of_the_commits(self):
+        service = self.create()
+        self.heard_counts = []
+
+        def change(_number):
+            own = service_obj.Service.get_by_id(
+                context.get_admin_context(), service.id)
+            # The counter is advanced in the database.
+            own.report_count += 1
+            own.forced_down = False
+            own.save()
+
+        self.useFixture(RelayFixture())
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(change, range(80)))
+        self.assertEqual(list(range(81)), [
+            self.heard.get(timeout=20)['payload']['nova_object.data'][
+                'report_count'] for _event in range(81)])
+
+    def test_nothing_is_lost_while_the_bus_is_down(self):
+        self.useFixture(RelayFixture())
+        service = self.create()
+        self.heard.get(timeout=10)
+        self.rabbit.stop()
+        slowest = 0.0
+        for number in range(30):
+            start = time.monotonic()
+            service.disabled_reason = str(number)
+            service.save()
+            slowest = max(slowest, time.monotonic() - start)
+        self.assertLess(slowest, 1)
+        time.sleep(2)
+        self.rabbit.start()
+        self.wait_until_empty(60)
+        reasons = []
+        while len(set(reasons)) < 30:
+            reasons.append(self.heard.get(timeout=30)[
+                'payload']['nova_object.data']['disabled_reason'])
+        # Some may come twice, none earlier than it should.
+        self.assertEqual([str(number) for number in range(30)],
+                         list(dict.fromkeys(reasons)))
+        self.assertEqual(1, self.stdlog.output.count('wait in the outbox'))
+        self.assertEqual(1, self.stdlog.output.count('are sent again'))
+
+    def test_what_the_bus_refuses_is_parked_and_the_rest_goes_on(self):
+        self.rabbit.limit_messages(10_000)
+        outbox.add(self.context, {
+            'aggregatetype': 'service', 'aggregateid': 'u', 'priority': 'info',
+            'type': 'service.update', 'publisher_id': 'nova-compute:big',
+            'message_id': 'm', 'timestamp': 't', 'context': '{}',
+            'topics': '["versioned_notifications"]',
+            'payload': json.dumps({'text': 'x' * 60_000})})
+        for number in range(3):
+            self.create(f'h{number}')
+        self.useFixture(RelayFixture())
+        self.wait_until_empty()
+        (parked,) = outbox.listed(self.context, True, 10)
+        self.assertEqual(('nova-compute:big', 5),
+                         (parked['publisher_id'], parked['attempts']))
+        self.assertIn('larger than', parked['error'])
+        self.assertEqual(
+            {'h0', 'h1', 'h2'},
+            {self.heard.get(timeout=10)['payload']['nova_object.data']['host']
+             for _event in range(3)})
+
+
+class TestMariaDB(_DatabaseTests, _OnDatabase):
+    SERVER = servers.MariaDB
+
+
+class TestPostgreSQL(_DatabaseTests, _OnDatabase):
+    SERVER = servers.PostgreSQL
+
