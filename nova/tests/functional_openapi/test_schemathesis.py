@@ -14,9 +14,7 @@ import sys
 
 import fixtures
 from oslotest import base
-import sqlalchemy as sa
 
-from nova.db.main import models
 from nova.tests.fixtures import processes
 
 #: enough for those that are deleted
@@ -34,15 +32,8 @@ class TestSchemathesis(base.BaseTestCase):
     def setUp(self):
         super().setUp()
         self.api = self.useFixture(processes.NovaAPI())
-        engine = sa.create_engine(
-            f'sqlite:///{self.api.conf.parent}/nova.sqlite')
-        self.addCleanup(engine.dispose)
-        with engine.begin() as connection:
-            connection.execute(models.Service.__table__.insert(), [
-                {'host': f'host{number}', 'binary': 'nova-compute',
-                 'topic': 'compute', 'uuid': f'{number:08x}-0000-4000-8000-'
-                 '000000000000', 'disabled': False, 'forced_down': False}
-                for number in range(SERVICES)])
+        self.api.add_services(*(
+            (f'host{number}', 'nova-compute') for number in range(SERVICES)))
 
     def _document(self, microversion):
         """Write the document of a server that knows all who call it.
