@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Check that a table which is there already has the shape that is needed."""
+"""Take tables that are there already for those that are needed."""
 
 from typing import Any
 
@@ -8,6 +8,22 @@ from alembic import migration
 import sqlalchemy as sa
 
 from nova import exception
+
+
+def create_or_adopt(connection: sa.Connection,
+                    tables: list[sa.Table]) -> None:
+    """Create the tables that are missing.
+
+    :raises SchemaMismatch: one is there with another shape; nothing was
+        created
+    """
+    existing = set(sa.inspect(connection).get_table_names())
+    for table in tables:
+        if table.name in existing:
+            check(connection, table)
+    for table in tables:
+        if table.name not in existing:
+            table.create(connection)
 
 
 def check(connection: sa.Connection, table: sa.Table) -> None:

@@ -47,15 +47,6 @@ def _services() -> sa.Table:
 
 
 def upgrade() -> None:
-    connection = op.get_bind()
-    tables = [_services(),
-              sa.Table('shadow_services', sa.MetaData(), *_columns(),
-                       **_MYSQL)]
-    existing = set(sa.inspect(connection).get_table_names())
-    # All are checked before the first is made: a refusal leaves nothing.
-    for table in tables:
-        if table.name in existing:
-            adoption.check(connection, table)
-    for table in tables:
-        if table.name not in existing:
-            table.create(connection)
+    adoption.create_or_adopt(op.get_bind(), [
+        _services(),
+        sa.Table('shadow_services', sa.MetaData(), *_columns(), **_MYSQL)])

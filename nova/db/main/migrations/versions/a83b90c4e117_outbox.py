@@ -45,12 +45,4 @@ def _tables() -> list[sa.Table]:
 
 
 def upgrade() -> None:
-    connection = op.get_bind()
-    existing = set(sa.inspect(connection).get_table_names())
-    tables = _tables()
-    for table in tables:
-        if table.name in existing:
-            adoption.check(connection, table)
-    for table in tables:
-        if table.name not in existing:
-            table.create(connection)
+    adoption.create_or_adopt(op.get_bind(), _tables())
