@@ -23,9 +23,9 @@ import time
 
 CONF = '''\
 [DEFAULT]
-transport_url = fake:/
+transport_url = {bus}
 [database]
-connection = sqlite:///{folder}/nova.sqlite
+connection = {database}
 [notifications]
 notification_format = versioned
 [oslo_messaging_notifications]
@@ -48,11 +48,17 @@ def median(*calls: Callable[[], object], runs: int) -> list[float]:
 
 
 class Lifecycle:
-    """A database and a bus to measure on."""
+    """A database and a bus to measure on.
 
-    def __init__(self, folder: str) -> None:
+    :param database: URL; None for an SQLite file
+    :param bus: transport URL
+    """
+
+    def __init__(self, folder: str, database: str | None = None,
+                 bus: str = 'fake:/') -> None:
         conf = pathlib.Path(folder, 'nova.conf')
-        conf.write_text(CONF.format(folder=folder))
+        conf.write_text(CONF.format(
+            bus=bus, database=database or f'sqlite:///{folder}/nova.sqlite'))
         from nova import config
         config.parse_args(['bench', '--config-file', str(conf)])
         from nova import context

@@ -14,7 +14,7 @@ OPTS: list[cfg.Opt] = [
              'notification when there is nothing else to do. Each look is '
              'one small query.'),
     cfg.IntOpt(
-        'batch_size', default=200, min=1,
+        'batch_size', default=500, min=1,
         help='Number of notifications that are read, sent and deleted '
              'together. After a crash so many may be sent a second time, '
              'with the same message_id.'),

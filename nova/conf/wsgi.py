@@ -42,7 +42,8 @@ OPTS: list[cfg.Opt] = [
              'nova-api accepts. Set, a client without one is refused; needs '
              'ssl_cert_file.'),
     cfg.StrOpt(
-        'secure_proxy_ssl_header', deprecated_for_removal=True,
+        'secure_proxy_ssl_header', deprecated_group='DEFAULT',
+        deprecated_for_removal=True,
         deprecated_reason='[oslo_middleware] enable_proxy_headers_parsing '
                           'does more.',
         help='WSGI name of a header in which a proxy that ends TLS says '

@@ -16,6 +16,7 @@ from nova.db.main import models
 
 _OUTBOX: Any = models.NotificationOutbox.__table__
 _RELAY: Any = models.NotificationRelay.__table__
+_INSERT = _OUTBOX.insert()
 _THE_RELAY = _RELAY.c.id == 1
 _PARKED = _OUTBOX.c.parked_at.is_not(None)
 _WAITING = _OUTBOX.c.parked_at.is_(None)
@@ -26,10 +27,14 @@ def exists(context: RequestContext) -> bool:
     return sa.inspect(api.get_engine(context=context)).has_table(_OUTBOX.name)
 
 
-@api.transactional
 def add(context: RequestContext, values: dict[str, Any]) -> None:
     """Store a notification, in the transaction of its change."""
-    api.connection_of(context).execute(_OUTBOX.insert(), {
+    if not api.in_transaction(context):
+        with api.transaction(context):
+            add(context, values)
+        return
+    # Joining the transaction once more would take half as long again.
+    api.connection_of(context).execute(_INSERT, {
         'attempts': 0, 'created_at': timeutils.utcnow(), **values})
 
 

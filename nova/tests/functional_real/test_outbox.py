@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import pathlib
+import subprocess
+import sys
 import time
 
 import fixtures as third_party
@@ -12,9 +15,14 @@ import fixtures as third_party
 from nova import context
 from nova.db.main import outbox
 from nova.objects import service as service_obj
+from nova.tests.fixtures import processes
 from nova.tests.fixtures import servers
 from nova.tests.fixtures.relay import RelayFixture
 from nova.tests.functional import lifecycle
+
+
+#: seconds within which another relay must have taken over
+TAKEOVER = 15
 
 
 class _OnDatabase(lifecycle.LifecycleTestCase):
@@ -128,6 +136,51 @@ class _DatabaseTests:
             {'h0', 'h1', 'h2'},
             {self.heard.get(timeout=10)['payload']['nova_object.data']['host']
              for _event in range(3)})
+
+
+    def test_another_relay_takes_over_when_the_active_one_is_killed(self):
+        conf = self.write_conf()
+        relays = [self.start_relay(conf) for _number in range(2)]
+        self.create('h1')
+        self.heard.get(timeout=20)
+        holder = self.status(conf)['relay']
+        active = [process for process in relays
+                  if f':{process.pid}:' in holder]
+        self.assertEqual(1, len(active), holder)
+        active[0].kill()
+        start = time.monotonic()
+        self.create('h2')
+        self.assertEqual('h2', self.heard.get(timeout=TAKEOVER)[
+            'payload']['nova_object.data']['host'])
+        self.assertLess(time.monotonic() - start, TAKEOVER)
+        status = self.status(conf)
+        self.assertNotEqual(holder, status['relay'])
+        self.assertEqual((0, 0, True), (
+            status['depth'], status['parked'], status['relay_alive']))
+
+    def write_conf(self):
+        file = pathlib.Path(
+            self.useFixture(third_party.TempDir()).path, 'nova.conf')
+        processes.write_conf(file, {
+            'DEFAULT': {'transport_url': self.rabbit.url},
+            'database': {'connection': self.database},
+            'notifications': {'notification_format': 'versioned',
+                              'delivery': 'outbox'},
+            'oslo_messaging_notifications': {'driver': 'messagingv2'}})
+        return file
+
+    def start_relay(self, conf):
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'nova.cmd.relay', '--config-file', conf],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
+        return process
+
+    def status(self, conf):
+        return json.loads(processes.run(
+            'manage', '--config-file', conf, 'outbox', 'status', '--format',
+            'json'))
 
 
 class TestMariaDB(_DatabaseTests, _OnDatabase):

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nova-relay and nova-manage outbox as processes."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+from nova.tests.functional import test_commands
+
+#: seconds that the relay may take to send
+PATIENCE = 30
+
+CONF = '''
+[DEFAULT]
+transport_url = fake:/
+[database]
+connection = sqlite:///{folder}/nova.sqlite
+[notifications]
+notification_format = {wanted}
+delivery = outbox
+[oslo_messaging_notifications]
+driver = log
+'''
+
+COLUMNS = {
+    'aggregatetype': 'service', 'aggregateid': 'u', 'type': 'service.update',
+    'payload': '{"nova_object.data": {}}', 'message_id': 'm1',
+    'timestamp': '2026-01-01 00:00:00.1', 'publisher_id': 'nova-compute:h1',
+    'priority': 'info', 'topics': '["versioned_notifications"]',
+    'context': '{}', 'created_at': '2026-01-01 00:00:00.000000',
+    'attempts': 0}
+
+
+class TestRelayCommand(test_commands.CommandTestCase):
+
+    def write_conf(self, wanted='versioned'):
+        self.conf.write_text(CONF.format(folder=self.folder, wanted=wanted))
+
+    def store(self, **values):
+        row = {**COLUMNS, **values}
+        with sqlite3.connect(self.folder / 'nova.sqlite') as database:
+            database.execute(
+                f'INSERT INTO notification_outbox ({", ".join(row)}) VALUES '
+                f'({", ".join("?" * len(row))})', list(row.values()))
+
+    def outbox(self, *arguments):
+        return self.run_command('manage', 'outbox', *arguments)
+
+    def status(self):
+        return json.loads(self.outbox('status', '--format', 'json').stdout)
+
+    def test_without_the_table_it_says_what_to_do(self):
+        for done in (self.run_command('relay'), self.outbox('status'),
+                     self.run_command('service', '--binary', 'nova-compute')):
+            self.assertEqual(1, done.returncode)
+            self.assertIn("run 'nova-manage db sync'", done.stderr)
+
+    def test_without_anything_to_send_to_it_says_what_to_set(self):
+        self.run_command('manage', 'db', 'sync')
+        self.write_conf(wanted='unversioned')
+        self.assert_fails(self.run_command('relay'),
+                          'notification_format to versioned')
+
+    def test_it_sends_parks_and_stops(self):
+        self.run_command('manage', 'db', 'sync')
+        self.store()
+        self.store(payload='{', message_id='broken')
+        log = self.folder / 'log'
+        with log.open('w') as output:
+            relay = subprocess.Popen(
+                [sys.executable, '-m', 'nova.cmd.relay', '--config-file',
+                 self.conf], stderr=output)
+        self.addCleanup(relay.kill)
+        deadline = time.monotonic() + PATIENCE
+        while 'was parked' not in log.read_text():
+            self.assertLess(time.monotonic(), deadline, log.read_text())
+            time.sleep(0.1)
+        status = self.status()
+        self.assertEqual((0, 1, None, True), (
+            status['depth'], status['parked'], status['oldest_age'],
+            status['relay_alive']))
+        self.assertIn(f':{relay.pid}:', status['relay'])
+        relay.send_signal(signal.SIGTERM)
+        self.assertEqual(0, relay.wait(PATIENCE))
+        self.assertIn('"message_id": "m1"', log.read_text())
+        self.assertEqual((None, False), (
+            self.status()['relay'], self.status()['relay_alive']))
+
+    def test_an_operator_sees_what_waits_and_deals_with_what_is_parked(self):
+        self.run_command('manage', 'db', 'sync')
+        self.store()
+        for number in range(3):
+            self.store(parked_at='2026-01-01 00:00:01.000000', attempts=5,
+                       error='too large', message_id=f'p{number}')
+        status = self.status()
+        self.assertEqual((1, 3), (status['depth'], status['parked']))
+        self.assertGreater(status['oldest_age'], 1000)
+        self.assertRegex(self.outbox('status').stdout,
+                         r'parked +\| 3 +\|\n\| active relay \| none')
+        self.assertEqual(['m1', 'p0', 'p1', 'p2'], [
+            row['message_id'] for row in json.loads(
+                self.outbox('list', '--format', 'json').stdout)])
+        listed = self.outbox('list', '--parked', '--limit', '1').stdout
+        self.assertIn('too large', listed)
+        self.assertEqual(5, len(listed.splitlines()))
+        self.assertEqual('1 will be tried again\n',
+                         self.outbox('retry', '2', '1').stdout)
+        self.assertEqual('1 discarded\n', self.outbox('discard', '3').stdout)
+        self.assertEqual('1 discarded\n',
+                         self.outbox('discard', '--all').stdout)
+        status = self.status()
+        self.assertEqual((2, 0), (status['depth'], status['parked']))
+
+    def test_wrong_usage(self):
+        self.run_command('manage', 'db', 'sync')
+        for arguments in ((), ('discard',), ('retry', 'x'), ('list', '--limit',
+                          '0'), ('discard', '--all', '1')):
+            self.assertEqual(2, self.outbox(*arguments).returncode)
