@@ -61,15 +61,10 @@ def _context() -> Any:
 
 
 def _status() -> None:
-    from oslo_utils import timeutils
-
     from nova.db.main import outbox
     from nova.notifications import lease
     context = _context()
     state = outbox.status(context)
-    oldest = state.pop('oldest')
-    state['oldest_age'] = oldest and timeutils.delta_seconds(
-        oldest, timeutils.utcnow())
     state['relay_alive'] = lease.is_alive(context)
     if CONF.category.format == 'json':
         print(json.dumps(state))

@@ -30,14 +30,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         from nova import context
         from nova.notifications import delivery
         from nova.notifications import lease
+        from nova.notifications import metrics
         from nova.notifications import publisher
         from nova.notifications import relay
         delivery.check_outbox(context.get_admin_context())
         stopping = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_arguments: stopping.set())
-        relay.Relay(CONF, publisher.Publisher(CONF),
-                    lease.Lease(CONF.host)).run(stopping)
+        counted = metrics.Metrics()
+        the_relay = relay.Relay(CONF, publisher.Publisher(CONF),
+                                 lease.Lease(CONF.host), counted)
+        if CONF.relay.metrics_port:
+            metrics.serve(CONF.relay.metrics_listen, CONF.relay.metrics_port,
+                          counted, the_relay.health)
+        the_relay.run(stopping)
 
     return common.run('nova-relay', argv, work)
 

@@ -28,6 +28,14 @@ OPTS: list[cfg.Opt] = [
         help='Longest pause, in seconds, between two attempts to reach a bus '
              'that is down; the first is a tenth of a second, each later '
              'twice as long, all with jitter.'),
+    cfg.HostAddressOpt(
+        'metrics_listen', default='127.0.0.1',
+        help='Address on which the relay answers /metrics (Prometheus) and '
+             '/healthcheck. Nobody who reaches it is checked.'),
+    cfg.PortOpt(
+        'metrics_port', min=1,
+        help='TCP port for metrics_listen; the relay does not listen if it '
+             'is not set.'),
 ]
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
+from typing import Any
 
 from oslo_config import cfg
 
@@ -15,6 +17,7 @@ from nova.db.main import outbox
 from nova.notifications import publisher as publishing
 from nova.notifications.lease import BEAT
 from nova.notifications.lease import Lease
+from nova.notifications.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
 
@@ -31,16 +34,24 @@ class Relay:
     :param conf: with the group ``[relay]``
     :param publisher: where to send to
     :param lease: who may send
+    :param metrics: what counts it
     """
 
     def __init__(self, conf: cfg.ConfigOpts,
-                 publisher: publishing.Publisher, lease: Lease) -> None:
+                 publisher: publishing.Publisher, lease: Lease,
+                 metrics: Metrics) -> None:
         self._options = conf.relay
         self._publisher = publisher
         self._lease = lease
+        self._metrics = metrics
         self._context = nova_context.get_admin_context()
         self._backoff = 0.0
         self._trouble: str | None = None
+
+    def health(self) -> dict[str, Any]:
+        """Return whether it is the active one, and what is in its way."""
+        return {'active': self._lease.held, 'holder': self._lease.holder,
+                'trouble': self._trouble}
 
     def run(self, stopping: threading.Event) -> None:
         """Work until told to stop."""
@@ -88,8 +99,12 @@ class Relay:
     def _publish(self, row: api.Row) -> bool:
         """Return whether the row can go; if not, it was counted or parked.
         """
+        start = time.perf_counter()
         try:
             self._publisher.publish(row)
+        except publishing.Outage:
+            self._metrics.retried.inc()
+            raise
         except publishing.Refused as refusal:
             self._recovered()
             self._count(row, refusal)
@@ -98,12 +113,14 @@ class Relay:
             self._park(row, error)
             return False
         self._recovered()
+        self._metrics.published.observe(time.perf_counter() - start)
         return True
 
     def _count(self, row: api.Row, refusal: Exception) -> None:
         if row['attempts'] + 1 >= self._options.max_attempts:
             self._park(row, refusal)
         else:
+            self._metrics.retried.inc()
             outbox.refused(self._context, row['id'], str(refusal), park=False)
 
     def _park(self, row: api.Row, error: Exception) -> None:
@@ -111,6 +128,7 @@ class Relay:
                   "%s. See 'nova-manage outbox list --parked'",
                   row['message_id'], row['type'], row['publisher_id'],
                   row['attempts'] + 1, error)
+        self._metrics.parked.inc()
         outbox.refused(self._context, row['id'], str(error), park=True)
 
     def _back_off(self, trouble: str) -> float:

@@ -95,13 +95,18 @@ def discard(context: RequestContext, ids: Sequence[int] | None) -> int:
 
 @api.pick_context_manager_reader
 def status(context: RequestContext) -> dict[str, Any]:
-    """Return depth, oldest (naive UTC or None), parked and active relay."""
+    """Return ``depth``, ``oldest_age``, ``parked`` and ``relay``.
+
+    The age is in seconds, None if nothing waits; the relay is the holder of
+    the lease, or None.
+    """
     connection = api.connection_of(context)
     depth, oldest, parked = connection.execute(sa.select(
         sa.func.count(), sa.func.min(sa.case(
             (_WAITING, _OUTBOX.c.created_at))),
         sa.func.count(_OUTBOX.c.parked_at)).select_from(_OUTBOX)).one()
-    return {'depth': depth - parked, 'oldest': oldest, 'parked': parked,
+    age = oldest and timeutils.delta_seconds(oldest, timeutils.utcnow())
+    return {'depth': depth - parked, 'oldest_age': age, 'parked': parked,
             'relay': connection.scalar(
                 sa.select(_RELAY.c.holder).where(_THE_RELAY))}
 

@@ -18,6 +18,7 @@ from nova.db.main import api as db
 from nova.db.main import outbox
 from nova.notifications import delivery
 from nova.notifications import lease
+from nova.notifications import metrics
 from nova.notifications import publisher
 from nova.notifications import relay
 from nova.objects import service as service_obj
@@ -225,7 +226,8 @@ class TestTrouble(OutboxTestCase):
     def setUp(self):
         super().setUp()
         self.publisher = FailingPublisher()
-        self.relay = relay.Relay(cfg.CONF, self.publisher, HeldLease())
+        self.relay = relay.Relay(
+            cfg.CONF, self.publisher, HeldLease(), metrics.Metrics())
 
     def _refuse(self, host):
         def failure(row):
@@ -289,7 +291,8 @@ class TestTrouble(OutboxTestCase):
         for number in range(3):
             self.create(f'h{number}')
         held = HeldLease()
-        self.relay = relay.Relay(cfg.CONF, self.publisher, held)
+        self.relay = relay.Relay(
+            cfg.CONF, self.publisher, held, metrics.Metrics())
 
         def failure(row):
             held.held = False

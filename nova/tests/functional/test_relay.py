@@ -7,7 +7,10 @@ import sqlite3
 import subprocess
 import sys
 import time
+from urllib import error
+from urllib import request
 
+from nova.tests.fixtures import servers
 from nova.tests.functional import test_commands
 
 #: seconds that the relay may take to send
@@ -36,8 +39,9 @@ COLUMNS = {
 
 class TestRelayCommand(test_commands.CommandTestCase):
 
-    def write_conf(self, wanted='versioned'):
-        self.conf.write_text(CONF.format(folder=self.folder, wanted=wanted))
+    def write_conf(self, wanted='versioned', more=''):
+        self.conf.write_text(
+            CONF.format(folder=self.folder, wanted=wanted) + more)
 
     def store(self, **values):
         row = {**COLUMNS, **values}
@@ -64,20 +68,61 @@ class TestRelayCommand(test_commands.CommandTestCase):
         self.assert_fails(self.run_command('relay'),
                           'notification_format to versioned')
 
-    def test_it_sends_parks_and_stops(self):
-        self.run_command('manage', 'db', 'sync')
-        self.store()
-        self.store(payload='{', message_id='broken')
+    def start(self):
+        """Start a relay and wait until it has parked what is broken."""
         log = self.folder / 'log'
         with log.open('w') as output:
             relay = subprocess.Popen(
                 [sys.executable, '-m', 'nova.cmd.relay', '--config-file',
                  self.conf], stderr=output)
+        self.addCleanup(relay.wait)
         self.addCleanup(relay.kill)
         deadline = time.monotonic() + PATIENCE
         while 'was parked' not in log.read_text():
             self.assertLess(time.monotonic(), deadline, log.read_text())
             time.sleep(0.1)
+        return relay, log
+
+    def test_its_health_and_figures(self):
+        self.run_command('manage', 'db', 'sync')
+        self.store()
+        self.store(payload='{', message_id='broken')
+        port = servers.free_port()
+        self.write_conf(more=f'[relay]\nmetrics_port = {port}\n')
+        relay, _log = self.start()
+        url = f'http://127.0.0.1:{port}'
+        with request.urlopen(f'{url}/healthcheck', timeout=30) as answer:
+            health = json.load(answer)
+        self.assertRegex(health['holder'], f':{relay.pid}:')
+        self.assertEqual(health['holder'], health.pop('relay'))
+        del health['holder']
+        self.assertEqual({'active': True, 'trouble': None, 'depth': 0,
+                          'oldest_age': None, 'parked': 1}, health)
+        with request.urlopen(f'{url}/metrics', timeout=30) as answer:
+            figures = answer.read().decode().splitlines()
+        for line in ('nova_outbox_publish_seconds_count 1.0',
+                     'nova_outbox_parked_total 1.0',
+                     'nova_outbox_retried_total 0.0',
+                     'nova_outbox_depth 0.0',
+                     'nova_outbox_oldest_seconds 0.0',
+                     'nova_outbox_parked_depth 1.0'):
+            self.assertIn(line, figures)
+        with sqlite3.connect(self.folder / 'nova.sqlite') as database:
+            database.execute('DROP TABLE notification_outbox')
+        refusal = self.assertRaises(error.HTTPError, request.urlopen,
+                                    f'{url}/healthcheck', timeout=30)
+        self.assertEqual(503, refusal.code)
+        self.assertIn('the database', json.load(refusal)['trouble'])
+        with sqlite3.connect(self.folder / 'nova.sqlite') as database:
+            database.execute('CREATE TABLE notification_outbox (id INTEGER)')
+        self.assert_fails(self.run_command('relay'), 'metrics_port',
+                          'Address already in use')
+
+    def test_it_sends_parks_and_stops(self):
+        self.run_command('manage', 'db', 'sync')
+        self.store()
+        self.store(payload='{', message_id='broken')
+        relay, log = self.start()
         status = self.status()
         self.assertEqual((0, 1, None, True), (
             status['depth'], status['parked'], status['oldest_age'],

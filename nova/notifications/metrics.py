@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a relay tells of itself over HTTP: its health and its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+import json
+import logging
+import socketserver
+import threading
+from typing import TYPE_CHECKING, Any
+from wsgiref import simple_server
+
+import prometheus_client
+from prometheus_client import core
+
+from nova import context as nova_context
+from nova import exception
+from nova.db.main import outbox
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+    from _typeshed.wsgi import WSGIEnvironment
+
+LOG = logging.getLogger(__name__)
+
+_PREFIX = 'nova_outbox_'
+
+
+class Metrics:
+    """Counts what a relay does.
+
+    :ivar registry: of prometheus_client
+    """
+
+    def __init__(self) -> None:
+        self.registry = prometheus_client.CollectorRegistry()
+        self.published = prometheus_client.Histogram(
+            f'{_PREFIX}publish_seconds', 'Time until the bus has confirmed a '
+            'notification; the count is that of published ones.',
+            registry=self.registry, buckets=(
+                .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10))
+        self.retried = prometheus_client.Counter(
+            f'{_PREFIX}retried', 'Attempts that have to be repeated.',
+            registry=self.registry)
+        self.parked = prometheus_client.Counter(
+            f'{_PREFIX}parked', 'Notifications that were given up.',
+            registry=self.registry)
+        self.registry.register(_Backlog())
+
+
+class _Backlog:
+    """Reads the depth of the outbox when it is asked for."""
+
+    def collect(self) -> Iterator[core.Metric]:
+        status = outbox.status(nova_context.get_admin_context())
+        for name, text, value in (
+                ('depth', 'Notifications that wait for the bus.',
+                 status['depth']),
+                ('oldest_seconds', 'Age of the oldest of them, 0 without.',
+                 status['oldest_age'] or 0),
+                ('parked_depth', 'Notifications that are parked.',
+                 status['parked'])):
+            yield core.GaugeMetricFamily(_PREFIX + name, text, value)
+
+
+class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
+    daemon_threads = True
+
+
+class _Handler(simple_server.WSGIRequestHandler):
+    def log_message(self, format: str, *arguments: Any) -> None:
+        LOG.debug(format, *arguments)
+
+
+def serve(address: str, port: int, metrics: Metrics,
+          health: Callable[[], dict[str, Any]]) -> simple_server.WSGIServer:
+    """Answer ``/metrics`` and ``/healthcheck`` in a thread.
+
+    :param health: what the relay knows; ``trouble`` in it is None if all is
+        well
+    :raises ConfigurationError: the address can't be listened on
+    """
+    figures = prometheus_client.make_wsgi_app(metrics.registry)
+
+    def application(environ: WSGIEnvironment,
+                    start_response: StartResponse) -> Iterable[bytes]:
+        if environ['PATH_INFO'] == '/metrics':
+            return figures(environ, start_response)
+        if environ['PATH_INFO'] == '/healthcheck':
+            return _answer(start_response, *_checked(health()))
+        return _answer(start_response, '404 Not Found', {
+            'paths': ['/metrics', '/healthcheck']})
+
+    try:
+        server = simple_server.make_server(
+            address, port, application, _Server, _Handler)
+    except OSError as error:
+        raise exception.ConfigurationError(detail=(
+            f"can't listen on [relay] metrics_listen {address}, metrics_port "
+            f'{port}: {error.strerror}')) from error
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def _checked(detail: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    try:
+        detail.update(outbox.status(nova_context.get_admin_context()))
+    except Exception as error:
+        LOG.debug('The outbox could not be read', exc_info=True)
+        detail['trouble'] = f'the database: {type(error).__name__}'
+    if detail['trouble'] is None:
+        return '200 OK', detail
+    return '503 Service Unavailable', detail
+
+
+def _answer(start_response: StartResponse, status: str,
+            detail: dict[str, Any]) -> list[bytes]:
+    start_response(status, [('Content-Type', 'application/json')])
+    return [json.dumps(detail).encode()]
