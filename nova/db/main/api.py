@@ -74,7 +74,9 @@ def configure(conf: cfg.ConfigOpts) -> None:
         if opt.dest not in ('backend', 'db_max_retries', 'db_retry_interval',
                             'db_inc_retry_interval', 'db_max_retry_interval',
                             'asyncio_connection',
-                            'asyncio_slave_connection')})
+                            'asyncio_slave_connection')},
+        # A sleep(0) at each return of a connection, for greenthreads.
+        thread_checkin=False)
 
 
 def get_context_manager(context: RequestContext | None) -> Any:
