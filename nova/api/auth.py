@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from oslo_middleware import request_id
 import webob
 import webob.dec
-import webob.exc
 
 from nova import context as nova_context
 from nova.api.openstack import wsgi

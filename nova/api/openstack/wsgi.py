@@ -11,7 +11,6 @@ from urllib import parse
 
 import orjson
 import webob
-import webob.dec
 import webob.request
 
 from nova.api import validation
