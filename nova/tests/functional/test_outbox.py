@@ -351,6 +351,14 @@ class TestLease(OutboxTestCase):
         self.assertGreater(time.monotonic() - start, 0.55)
         self.assertEqual(heir.holder, outbox.lease(self.context)[0])
 
+    def test_who_looked_too_early_does_not_get_it(self):
+        outbox.take_lease(self.context, 'first', None)
+        seen = outbox.lease(self.context)
+        self.assertTrue(outbox.renew_lease(self.context, 'first'))
+        self.assertFalse(outbox.take_lease(self.context, 'second', seen))
+        self.assertFalse(outbox.take_lease(self.context, 'third', None))
+        self.assertEqual('first', outbox.lease(self.context)[0])
+
     def test_clocks_do_not_matter(self):
         first = self._lease()
         self._wait(lambda: first.held)

@@ -6,13 +6,17 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import time
 
 import fixtures as third_party
+import kombu
+from oslo_config import cfg
 
 from nova import context
+from nova import rpc
 from nova.db.main import outbox
 from nova.objects import service as service_obj
 from nova.tests.fixtures import processes
@@ -59,6 +63,43 @@ class _DatabaseTests:
     def test_a_consumer_hears_the_whole_life(self):
         self.useFixture(RelayFixture())
         self.check_lifecycle()
+
+    def test_the_bytes_are_those_of_direct(self):
+        self.flags(group='notifications',
+                   versioned_notifications_topics=['raw'])
+        rpc.cleanup()
+        rpc.init(cfg.CONF)
+        service = self.create()
+        self.useFixture(RelayFixture())
+        self._raw()
+        sent = []
+        for way in ('outbox', 'direct'):
+            self.flags(group='notifications', delivery=way)
+            service.disabled = True
+            service.save()
+            sent.append(self._raw())
+        self.assertEqual(*sent)
+        self.assertIn('"priority": "INFO"', sent[0][0])
+
+    def _raw(self):
+        """Return the text and the properties of the next message."""
+        url = self.rabbit.url.replace('rabbit://', 'amqp://')
+        deadline = time.monotonic() + 10
+        with kombu.Connection(url) as bus:
+            message = None
+            while message is None:
+                self.assertLess(time.monotonic(), deadline)
+                try:
+                    message = bus.default_channel.basic_get(
+                        'raw.info', no_ack=True)
+                except bus.channel_errors:
+                    # Made with the first message.
+                    time.sleep(0.1)
+        outer = json.loads(message.body)
+        # What is another's each time.
+        inner = re.sub(r'("(message_id|timestamp|_unique_id)": )"[^"]*"',
+                       r'\1"…"', outer.pop('oslo.message'))
+        return inner, outer, message.properties
 
     def test_it_is_heard_at_once(self):
         self.useFixture(RelayFixture())
