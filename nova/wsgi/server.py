@@ -8,6 +8,7 @@ import gc
 import ipaddress
 import logging
 import os
+import signal
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 BACKLOG = 2048
+
+_ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 
 
 def listen(conf: cfg.ConfigOpts) -> socket.socket:
@@ -171,6 +174,15 @@ class _Server(base.BaseApplication):
 
 class _Arbiter(arbiter.Arbiter):
 
+    def spawn_worker(self) -> int:
+        # Held back until the worker handles them: one that arrived before
+        # would be lost, and the worker would not stop.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        try:
+            return super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
     def handle_hup(self) -> None:
         if self.app.try_reload():
             super().handle_hup()
@@ -198,6 +210,10 @@ class _Reply:
 
 
 class _Worker(gthread.ThreadWorker):
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
     def handle_error(self, req: Any, client: Any, addr: Any,
                      exc: Exception) -> None:

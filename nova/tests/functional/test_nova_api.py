@@ -83,6 +83,11 @@ class TestServer(APIProcessTestCase):
         self.assertEqual(400, connection.getresponse().status)
         self.assertEqual(0, api.stop())
 
+    def test_it_stops_while_its_processes_still_start(self):
+        for _time in range(3):
+            api = self.start(DEFAULT={'osapi_compute_workers': 8})
+            self.assertEqual(0, api.stop())
+
     def test_several_processes_answer_at_once(self):
         api = self.start(DEFAULT={'osapi_compute_workers': 2,
                                   'osapi_compute_threads': 4})
