@@ -21,12 +21,16 @@ from nova import exception
 from nova import rpc
 from nova.db.main import api
 
+# What is wrong with the bus or its set-up, not with one notification.
 _OUTAGES = (OSError, amqp.exceptions.ConnectionError,
-            oslo_messaging.MessagingTimeout)
+            amqp.exceptions.MessageNacked, amqp.exceptions.AccessRefused,
+            amqp.exceptions.NotFound, oslo_messaging.MessagingTimeout)
+
+_MISDECLARED = 'inequivalent arg'
 
 
 class Outage(Exception):
-    """The bus can't be reached; the same will work later."""
+    """The bus takes nothing; the same will work once it is well again."""
 
 
 class Refused(Exception):
@@ -61,38 +65,45 @@ class Publisher:
             invoke_on_load=True, invoke_args=(self._conf,),
             invoke_kwds={'topics': [], 'transport': self._transport})
         self._drivers = [extension.obj for extension in manager]
+        self._kafka: Any = None
+        if self._transport._driver._url.transport.startswith('kafka'):
+            from nova.notifications import kafka
+            self._kafka = kafka.Sender(self._transport)
 
     def publish(self, row: api.Row) -> None:
         """Return when the bus has confirmed a notification.
 
-        :raises Outage: the bus can't be reached
+        :raises Outage: the bus can't be reached, or takes nothing
         :raises Refused: it does not take this one
         :raises Corrupt: the row is none that was written here
         """
         context, message, topics = _read(row)
         try:
             for driver in self._drivers:
-                self._send(driver, context, message, topics, row['priority'])
+                self._send(driver, row, context, message, topics)
         except Exception as error:
             # Without retries the rabbit driver never opens another channel
             # in place of one that the bus has closed.
             self._transport.cleanup()
             self._connect()
-            if any(isinstance(cause, _OUTAGES) for cause in _causes(error)):
+            if any(isinstance(cause, _OUTAGES) or _MISDECLARED in str(cause)
+                   for cause in _causes(error)):
                 raise Outage(_first_line(error)) from error
             raise Refused(_first_line(error)) from error
 
-    def _send(self, driver: Any, context: dict[str, Any],
-              message: dict[str, Any], topics: list[str],
-              priority: str) -> None:
+    def _send(self, driver: Any, row: api.Row, context: dict[str, Any],
+              message: dict[str, Any], topics: list[str]) -> None:
         if not isinstance(driver, messaging.MessagingDriver):
             driver.topics = topics
             driver.notify(context, message, message['priority'], 0)
             return
         for topic in topics:
-            self._transport._send_notification(
-                oslo_messaging.Target(topic=f'{topic}.{priority}'), context,
-                message, version=driver.version, retry=0)
+            target = oslo_messaging.Target(topic=f'{topic}.{row["priority"]}')
+            if self._kafka:
+                self._kafka.send(row['aggregateid'], target, context, message)
+            else:
+                self._transport._send_notification(
+                    target, context, message, version=driver.version, retry=0)
 
 
 def _read(row: api.Row) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
