@@ -6,6 +6,7 @@ from __future__ import annotations
 import queue
 from typing import Any
 
+from oslo_config import cfg
 import oslo_messaging
 
 from nova import context
@@ -18,8 +19,8 @@ HOST = 'host2'
 
 
 class _Endpoint:
-    def __init__(self) -> None:
-        self.heard: queue.Queue[dict[str, Any]] = queue.Queue()
+    def __init__(self, heard: queue.Queue[dict[str, Any]]) -> None:
+        self.heard = heard
 
     def info(self, ctxt: Any, publisher_id: str, event_type: str,
              payload: dict[str, Any], metadata: dict[str, Any]) -> None:
@@ -37,22 +38,39 @@ class LifecycleTestCase(test.TestCase):
         """Return the URL of the bus."""
         return 'fake:/'
 
+    def listening_url(self) -> str | None:
+        """Return the URL that consumers use, None for the same."""
+        return None
+
     def setUp(self) -> None:
         super().setUp()
         self.useFixture(fixtures.RPCFixture(
             drivers=('messagingv2',), url=self.transport_url()))
-        endpoint = _Endpoint()
-        self.heard = endpoint.heard
-        listener = oslo_messaging.get_notification_listener(
-            rpc.NOTIFICATION_TRANSPORT,
-            [oslo_messaging.Target(topic='versioned_notifications')],
-            [endpoint], executor='threading')
-        listener.start()
-        self.addCleanup(listener.wait)
-        self.addCleanup(listener.stop)
+        self.heard: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.listen()
         self.context = context.RequestContext(
             user_id='u1', project_id='p1', is_admin=True,
             auth_token='secret-token')
+
+    def listen(self) -> None:
+        """Hear what is sent until :meth:`stop_listening`."""
+        url = self.listening_url()
+        transport = rpc.NOTIFICATION_TRANSPORT
+        if url:
+            transport = oslo_messaging.get_notification_transport(
+                cfg.CONF, url)
+            self.addCleanup(transport.cleanup)
+        self._listener = oslo_messaging.get_notification_listener(
+            transport,
+            [oslo_messaging.Target(topic='versioned_notifications')],
+            [_Endpoint(self.heard)], executor='threading')
+        self._listener.start()
+        self.addCleanup(self.stop_listening)
+
+    def stop_listening(self) -> None:
+        """Hear no more; what is sent stays in the queue."""
+        self._listener.stop()
+        self._listener.wait()
 
     def check_lifecycle(self) -> None:
         """Create, disable, beat, force down and delete a service."""
