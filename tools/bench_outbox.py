@@ -2,10 +2,11 @@
 """Speed and memory of the outbox and its relay, beside their floors.
 
 create: with delivery outbox, beside notifications switched off; they take
-turns, on an SQLite file and on a private MariaDB. relay: a drain of an SQLite
-outbox to a private RabbitMQ, beside a loop of bare oslo.messaging notifies on
-the same one, and its peak memory. The last tenth of a drain beside the first
-tells whether it slows down. A private RabbitMQ and MariaDB are started, or
+turns, on an SQLite file and on a private MariaDB that writes each commit to
+disk. bus down: the same create, beside one with RabbitMQ up. relay: a drain
+of an SQLite outbox to a private RabbitMQ, beside a loop of bare
+oslo.messaging notifies on the same one, and its peak memory. The last tenth
+of a drain beside the first tells whether it slows down. A private RabbitMQ and MariaDB are started, or
 ``NOVA_TEST_RABBIT_URL`` and ``NOVA_TEST_MARIADB_URL`` are used.
 """
 
@@ -27,10 +28,10 @@ from typing import Any
 import bench
 
 
-def create(database: str | None, runs: int) -> tuple[float, float]:
+def create(database: str | None, bus: str, runs: int) -> tuple[float, float]:
     """Return the median of a create with outbox, and with nothing, in µs."""
     with tempfile.TemporaryDirectory() as folder:
-        lifecycle = bench.Lifecycle(folder, database)
+        lifecycle = bench.Lifecycle(folder, database, bus)
         from nova.conf import CONF
         CONF.set_override('delivery', 'outbox', 'notifications')
 
@@ -130,7 +131,7 @@ def report(runs: int, rows: int) -> None:
 
     from nova.tests.fixtures import servers
     table = rich.table.Table('', 'measured', 'floor', 'ratio', 'goal')
-    with servers.MariaDB() as mariadb:
+    with servers.MariaDB(durable=True) as mariadb:
         for name, database in (('SQLite', ''), ('MariaDB', mariadb.url)):
             stored, bare = _apart('--create', database, '--runs', runs)
             table.add_row(f'create, {name}', f'{stored:,.0f} µs',
@@ -138,6 +139,12 @@ def report(runs: int, rows: int) -> None:
                           '≤ 1.25')
     with servers.RabbitMQ() as rabbit:
         drained = _apart('--drain', rabbit.url, '--rows', rows)
+        common = '--create', '', '--runs', runs, '--bus', rabbit.url
+        up, _bare = _apart(*common)
+        rabbit.stop()
+        down, _bare = _apart(*common)
+    table.add_row('create, bus down / up', f'{down:,.0f} µs', f'{up:,.0f} µs',
+                  f'{down / up:.2f}', '1')
     table.add_row(
         'relay to RabbitMQ', f'{drained["relay"]:,.0f} /s',
         f'{drained["bare"]:,.0f} /s',
@@ -155,11 +162,14 @@ def main() -> None:
     parser.add_argument('--rows', type=int, default=100_000)
     parser.add_argument('--create', metavar='URL',
                         help='print only the times of a create')
+    parser.add_argument('--bus', metavar='URL', default='fake:/',
+                        help='of --create')
     parser.add_argument('--drain', metavar='URL',
                         help='print only the figures of a drain')
     arguments = parser.parse_args()
     if arguments.create is not None:
-        print(json.dumps(create(arguments.create or None, arguments.runs)))
+        print(json.dumps(create(
+            arguments.create or None, arguments.bus, arguments.runs)))
     elif arguments.drain is not None:
         print(json.dumps(drain(arguments.drain, arguments.rows)))
     else:

@@ -13,6 +13,7 @@ import functools
 import logging
 from typing import Any
 
+import orjson
 from oslo_serialization import jsonutils
 from oslo_utils import timeutils
 from oslo_utils import uuidutils
@@ -75,14 +76,19 @@ def _outbox(context: RequestContext, notification: Notification) -> None:
         'aggregatetype': notification.event_type.partition('.')[0],
         'aggregateid': aggregate['uuid'],
         'type': notification.event_type,
-        'payload': jsonutils.dumps(notification.payload),
+        'payload': _json(notification.payload),
         'message_id': uuidutils.generate_uuid(),
         'timestamp': str(timeutils.utcnow()),
         'publisher_id': notification.publisher_id,
         'priority': notification.priority,
-        'topics': jsonutils.dumps(
-            CONF.notifications.versioned_notifications_topics),
-        'context': jsonutils.dumps(sent_context)})
+        'topics': _json(CONF.notifications.versioned_notifications_topics),
+        'context': _json(sent_context)})
+
+
+def _json(value: Any) -> str:
+    # What can't be JSON has oslo's way of being written.
+    return orjson.dumps(value, default=jsonutils.to_primitive,
+                        option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
 
 
 def check(context: RequestContext) -> None:

@@ -16,7 +16,8 @@ from nova.db.main import models
 
 _OUTBOX: Any = models.NotificationOutbox.__table__
 _RELAY: Any = models.NotificationRelay.__table__
-_INSERT = _OUTBOX.insert()
+# Its number is not asked for.
+_INSERT = _OUTBOX.insert().inline()
 _THE_RELAY = _RELAY.c.id == 1
 _PARKED = _OUTBOX.c.parked_at.is_not(None)
 _WAITING = _OUTBOX.c.parked_at.is_(None)
