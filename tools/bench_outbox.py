@@ -6,8 +6,9 @@ turns, on an SQLite file and on a private MariaDB that writes each commit to
 disk. bus down: the same create, beside one with RabbitMQ up. relay: a drain
 of an SQLite outbox to a private RabbitMQ, beside a loop of bare
 oslo.messaging notifies on the same one, and its peak memory. The last tenth
-of a drain beside the first tells whether it slows down. A private RabbitMQ and MariaDB are started, or
-``NOVA_TEST_RABBIT_URL`` and ``NOVA_TEST_MARIADB_URL`` are used.
+of a drain beside the first tells whether it slows down. A private RabbitMQ
+and MariaDB are started, or ``NOVA_TEST_RABBIT_URL`` and
+``NOVA_TEST_MARIADB_URL`` are used.
 """
 
 from __future__ import annotations

@@ -37,19 +37,28 @@ def run(prog: str, argv: Sequence[str], work: Callable[[], int | None]) -> int:
 
 def _explain(error: Exception) -> str:
     from oslo_db import exception as db_exc
+    import sqlalchemy as sa
     if isinstance(error, db_exc.CantStartEngineError):
         return ('[database] connection is not set; it should be a URL like '
                 'mysql+pymysql://nova:PASSWORD@HOST/nova')
     if isinstance(error, db_exc.DBNonExistentTable):
         return (f'the database at {_database()} has no table '
                 f"{error.table}: run 'nova-manage db sync' first")
-    if isinstance(error, db_exc.DBError):
-        return f'the database at {_database()} failed: {_first_line(error)}'
+    if isinstance(error, (db_exc.DBError, sa.exc.DBAPIError)):
+        return _database_failure(error)
     return f'{type(error).__name__}: {_first_line(error)}'
 
 
 def _first_line(error: Exception) -> str:
     return str(error).partition('\n')[0]
+
+
+def _database_failure(error: Exception) -> str:
+    if '@' in _database().rpartition('://')[2].partition('@')[2]:
+        # What follows an @ in a password is taken for the host, and shown.
+        return ('[database] connection can not be read: the special '
+                'characters of its password must be percent-encoded')
+    return f'the database at {_database()} failed: {_first_line(error)}'
 
 
 def _database() -> str:

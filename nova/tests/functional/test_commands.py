@@ -105,12 +105,18 @@ class TestManage(CommandTestCase):
                           'report_interval', 'often')
 
     def test_an_unreachable_database_shows_no_password(self):
-        self.conf.write_text(
-            '[database]\nmax_retries = 0\n'
-            'connection = mysql+pymysql://nova:hush@127.0.0.1:1/nova\n')
-        done = self.run_command('manage', 'db', 'sync')
-        self.assert_fails(done, '127.0.0.1:1/nova')
-        self.assertNotIn('hush', done.stderr)
+        for driver, password, words in (
+                ('mysql+pymysql', 'hush', '127.0.0.1:1/nova'),
+                ('postgresql+psycopg2', 'hush', '127.0.0.1:1/nova'),
+                # Of this one the end is taken for a part of the host.
+                ('mysql+pymysql', 'hu@hush', 'percent-encoded')):
+            self.conf.write_text(
+                '[database]\nmax_retries = 0\nconnection = '
+                f'{driver}://nova:{password}@127.0.0.1:1/nova\n')
+            for command in (('db', 'sync'), ('outbox', 'status')):
+                done = self.run_command('manage', *command)
+                self.assert_fails(done, words)
+                self.assertNotIn('hush', done.stderr)
 
     def test_no_database(self):
         self.conf.write_text('[DEFAULT]\n')

@@ -166,6 +166,26 @@ class TestRelay(OutboxTestCase):
         self.wait_until_empty()
         self.assertEqual([], outbox.listed(self.context, True, 10))
 
+    def test_what_an_older_version_stored_is_sent_as_it_is(self):
+        payload = {'nova_object.name': 'ServiceStatusPayload',
+                   'nova_object.namespace': 'nova',
+                   'nova_object.version': '1.0',
+                   'nova_object.data': {'host': 'h1', 'gone_since': 1}}
+        outbox.add(self.context, {
+            'aggregatetype': 'service', 'aggregateid': 'h1',
+            'type': 'service.update', 'priority': 'info',
+            'publisher_id': 'nova-compute:h1', 'message_id': 'm1',
+            'timestamp': '2019-01-01 00:00:00.000000',
+            'payload': json.dumps(payload), 'context': '{"user": "u1"}',
+            'topics': '["versioned_notifications"]'})
+        self.useFixture(RelayFixture())
+        (message,) = self.heard_events(1)
+        self.assertEqual(
+            (payload, 'm1', '2019-01-01 00:00:00.000000', {'user': 'u1'}),
+            (message['payload'], message['message_id'], message['timestamp'],
+             message['context']))
+        self.wait_until_empty()
+
     def test_what_cannot_be_read_is_parked_and_the_rest_goes_on(self):
         for number in range(6):
             self.create(f'h{number}')
