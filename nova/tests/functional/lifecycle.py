@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import queue
+import time
 from typing import Any
 
 from oslo_config import cfg
@@ -12,6 +13,7 @@ import oslo_messaging
 from nova import context
 from nova import rpc
 from nova import test
+from nova.db.main import outbox
 from nova.objects import service as service_obj
 from nova.tests import fixtures
 
@@ -72,11 +74,24 @@ class LifecycleTestCase(test.TestCase):
         self._listener.stop()
         self._listener.wait()
 
+    def create(self, host: str = 'h1', **values: Any) -> service_obj.Service:
+        """Return a new nova-compute service."""
+        service = service_obj.Service(
+            self.context, host=host, binary='nova-compute', topic='compute',
+            **values)
+        service.create()
+        return service
+
+    def wait_until_empty(self) -> None:
+        """Return when nothing waits in the outbox."""
+        deadline = time.monotonic() + 60
+        while outbox.status(self.context)['depth']:
+            self.assertLess(time.monotonic(), deadline, self.stdlog.output)
+            time.sleep(0.05)
+
     def check_lifecycle(self) -> None:
         """Create, disable, beat, force down and delete a service."""
-        service = service_obj.Service(
-            self.context, host=HOST, binary='nova-compute', topic='compute')
-        service.create()
+        service = self.create(HOST)
         service.disabled = True
         service.disabled_reason = 'maintenance'
         service.save()

@@ -10,7 +10,6 @@ from oslo_config import cfg
 
 from nova import rpc
 from nova.db.main import outbox
-from nova.objects import service as service_obj
 from nova.tests.fixtures import kafka
 from nova.tests.fixtures.relay import RelayFixture
 from nova.tests.functional import lifecycle
@@ -28,18 +27,6 @@ class _KafkaTestCase(lifecycle.LifecycleTestCase):
 
     def keep(self):
         self.flags(group='notifications', delivery='outbox')
-
-    def create(self, host='h1'):
-        service = service_obj.Service(
-            self.context, host=host, binary='nova-compute', topic='compute')
-        service.create()
-        return service
-
-    def wait_until_empty(self):
-        deadline = time.monotonic() + 60
-        while outbox.status(self.context)['depth']:
-            self.assertLess(time.monotonic(), deadline, self.stdlog.output)
-            time.sleep(0.05)
 
     def records(self, number):
         """Return the first records of the topic, in order per partition."""

@@ -45,18 +45,6 @@ class _OnDatabase(lifecycle.LifecycleTestCase):
         super().setUp()
         self.flags(group='notifications', delivery='outbox')
 
-    def create(self, host='h1'):
-        service = service_obj.Service(
-            self.context, host=host, binary='nova-compute', topic='compute')
-        service.create()
-        return service
-
-    def wait_until_empty(self, patience=30):
-        deadline = time.monotonic() + patience
-        while outbox.status(self.context)['depth']:
-            self.assertLess(time.monotonic(), deadline, self.stdlog.output)
-            time.sleep(0.05)
-
 
 class _DatabaseTests:
 
@@ -146,7 +134,7 @@ class _DatabaseTests:
         self.assertLess(slowest, 1)
         time.sleep(2)
         self.rabbit.start()
-        self.wait_until_empty(60)
+        self.wait_until_empty()
         reasons = []
         while len(set(reasons)) < 30:
             reasons.append(self.heard.get(timeout=30)[

@@ -11,7 +11,7 @@ from oslo_config import cfg
 import oslo_messaging
 
 from nova.db.main import outbox
-from nova.objects import service as service_obj
+from nova.notifications import check
 from nova.tests.fixtures import rabbit_cluster
 from nova.tests.fixtures.relay import RelayFixture
 from nova.tests.functional import lifecycle
@@ -44,12 +44,6 @@ class TestRabbitCluster(lifecycle.LifecycleTestCase):
         for reason in reasons:
             service.disabled_reason = reason
             service.save()
-
-    def create(self):
-        service = service_obj.Service(
-            self.context, host='h1', binary='nova-compute', topic='compute')
-        service.create()
-        return service
 
     def wait_until(self, condition, patience=60):
         deadline = time.monotonic() + patience
@@ -88,6 +82,13 @@ class TestRabbitCluster(lifecycle.LifecycleTestCase):
         self.assertEqual(('quorum', True, 3, 'notifications'), (
             queue['type'], queue['durable'], len(queue['members']),
             queue['policy']))
+
+    def test_the_relay_passes_the_check(self):
+        self.create()
+        self.useFixture(RelayFixture())
+        self.wait_until_empty()
+        self.assertEqual([], [
+            finding for finding in check.look(cfg.CONF) if finding.code])
 
     def test_who_sends_can_not_read(self):
         channel = self.bus('nova-relay').default_channel
