@@ -90,6 +90,24 @@ class TestRabbitCluster(lifecycle.LifecycleTestCase):
         self.assertEqual([], [
             finding for finding in check.look(cfg.CONF) if finding.code])
 
+    def test_without_permission_it_waits(self):
+        permissions = ['set_permissions', '-p', 'nova', 'nova-relay']
+        wanted = '^(nova|versioned_notifications\\.info)$'
+        self.cluster.control(*permissions, wanted, '^$', '^nova$')
+        restore = [*permissions, wanted, wanted, '^nova$']
+        self.addCleanup(self.cluster.control, *restore)
+        self.create()
+        self.useFixture(RelayFixture())
+        self.wait_until(lambda: 'wait in the outbox' in self.stdlog.output)
+        # So many attempts park what is refused for itself.
+        time.sleep(8)
+        self.assertEqual((1, 0), (
+            self.depth(), outbox.status(self.context)['parked']))
+        self.cluster.control(*restore)
+        self.wait_until_empty()
+        self.assertEqual('service.create',
+                         self.heard.get(timeout=30)['event_type'])
+
     def test_who_sends_can_not_read(self):
         channel = self.bus('nova-relay').default_channel
         error = self.assertRaises(
