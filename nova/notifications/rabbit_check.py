@@ -177,8 +177,8 @@ def _traffic(check: str, depth: int,
             'versioned_notifications_topics.'))
     elif depth >= DEEP:
         yield findings.warning(check, (
-            f'{depth:,} messages wait for {consumers} consumers: they are '
-            'too slow, or stuck. See to them, or start more.'))
+            f'Consumers: {consumers}, messages: {depth:,}. They are too slow, '
+            'or stuck. See to them, or start more.'))
     else:
         yield findings.success(
-            check, f'{consumers} consumers, {depth:,} messages.')
+            check, f'Consumers: {consumers}, messages: {depth:,}.')

@@ -69,10 +69,12 @@ class Relay:
         try:
             return self._drain()
         except publishing.Outage as outage:
-            return self._back_off(f'the message bus: {outage}')
+            trouble = f'the message bus: {outage}'
         except Exception as error:
             LOG.debug('The outbox could not be drained', exc_info=True)
-            return self._back_off(f'the database: {error}')
+            trouble = f'the database: {error}'
+        # Out here oslo.log does not repeat the error.
+        return self._back_off(trouble)
 
     def _drain(self) -> float:
         rows = outbox.waiting(self._context, self._options.batch_size)

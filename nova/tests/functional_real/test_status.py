@@ -70,7 +70,7 @@ class TestBus(_OnRabbitMQ):
                 'Delivery': (SUCCESS, 'direct; what the bus does not take '
                                       'after 3 retries is lost'),
                 'Message bus': (SUCCESS, f'{where} has confirmed a message'),
-                CHECK: (SUCCESS, '1 consumers, 0 messages. It is durable.'),
+                CHECK: (SUCCESS, 'Consumers: 1, messages: 0. It is durable.'),
                 'Outbox': (SUCCESS, 'none, and delivery is direct')},
                 self.check())
         for name, seen in ((QUEUE, channel), ('everything', everything)):
@@ -107,13 +107,13 @@ class TestBus(_OnRabbitMQ):
         # One that never acknowledges what it has got.
         channel.basic_qos(0, 1, False)
         channel.basic_consume(QUEUE, callback=lambda _message: None)
-        self.assert_found(CHECK, WARNING, '1,000 messages', '1 consumers')
+        self.assert_found(CHECK, WARNING, 'messages: 1,000', 'Consumers: 1')
 
     def test_a_queue_that_does_not_outlive_the_broker(self):
         self.set('oslo_messaging_rabbit', amqp_durable_queues='false')
         self.consume(self.declare(durable=False))
         found = self.assert_found(
-            CHECK, WARNING, '1 consumers, 0 messages. It is not durable',
+            CHECK, WARNING, 'Consumers: 1, messages: 0. It is not durable',
             'rabbit_quorum_queue', 'amqp_durable_queues')
         self.assertEqual(SUCCESS, found['Message bus'][0])
 
@@ -149,7 +149,7 @@ class TestBus(_OnRabbitMQ):
         self.consume(self.declare())
         self.add_user('nova', '.*', '.*')
         found = self.assert_found(
-            CHECK, FAILURE, '1 consumers',
+            CHECK, FAILURE, 'Consumers: 1',
             f'User {self.vhost} may not configure queue {QUEUE}')
         self.assertEqual(SUCCESS, found['Message bus'][0])
 
