@@ -67,6 +67,7 @@ class Publisher:
         self._drivers = [extension.obj for extension in manager]
         self._kafka: Any = None
         if self._transport._driver._url.transport.startswith('kafka'):
+            # Its package is an extra.
             from nova.notifications import kafka
             self._kafka = kafka.Sender(self._transport)
 

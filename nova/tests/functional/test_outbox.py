@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime
+import contextlib
 import json
 import time
 
@@ -74,14 +75,11 @@ class TestStore(OutboxTestCase):
 
     def test_it_is_one_transaction_with_the_change(self):
         service = self.create()
-        try:
-            with db.transaction(self.context):
-                service.disabled = True
-                service.save()
-                self.assertEqual(2, len(self.waiting()))
-                raise RuntimeError
-        except RuntimeError:
-            pass
+        with contextlib.suppress(RuntimeError), db.transaction(self.context):
+            service.disabled = True
+            service.save()
+            self.assertEqual(2, len(self.waiting()))
+            raise RuntimeError
         self.assertEqual(['service.create'],
                          [row['type'] for row in self.waiting()])
 

@@ -138,11 +138,11 @@ class TestFaults(test.TestCase):
         config.set_lib_defaults()
         transport = oslo_messaging.get_notification_transport(conf, self.bus)
         conf.set_override('rabbit_quorum_queue', True, 'oslo_messaging_rabbit')
-        # Several at once would be out of order.
         listener = oslo_messaging.get_notification_listener(
             transport,
             [oslo_messaging.Target(topic='versioned_notifications')],
             [consumer], executor='threading')
+        # Several at once would be out of order.
         conf.set_override('executor_thread_pool_size', 1)
         listener.start()
         self.addCleanup(transport.cleanup)
