@@ -24,9 +24,9 @@ import sqlalchemy as sa
 from nova import config
 from nova import test
 from nova.tests.fixtures import processes
+from nova.tests.fixtures import proxy
 from nova.tests.fixtures import rabbit_cluster
 from nova.tests.fixtures import servers
-from nova.tests.functional_faults import proxy
 from nova.tests.functional_faults import writer
 
 SECONDS = float(os.environ.get('NOVA_TEST_SECONDS') or 60)
@@ -274,12 +274,12 @@ class TestFaults(test.TestCase):
         self.assertEqual(set(committed), set(consumer.heard))
 
     def test_direct(self):
-        """What is heard was committed; much that was is not heard."""
+        """What is heard was committed; how much is lost is chance."""
         committed, consumer = self.run_into_faults('direct')
         number = sum(map(len, committed.values()))
         time.sleep(10)
         _say(f'  {number} changes were committed, '
              f'{number - consumer.number()} never heard')
-        self.assertLess(consumer.number(), number)
+        self.assertTrue(consumer.heard)
         for uuid, changes in consumer.heard.items():
             self.assertLessEqual(set(changes), set(committed[uuid]))
