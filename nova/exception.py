@@ -156,6 +156,17 @@ class SchemaMismatch(NovaException):
                'it was left alone: %(differences)s')
 
 
+class SamplesNotFound(NovaException):
+    msg_fmt = ('the samples of notifications are not installed: %(place)s '
+               'should be below the prefix of the installation')
+
+
+class NotificationLost(NovaException):
+    msg_fmt = ('the message bus did not take a notification; %(sent)i of '
+               '%(number)i services were announced before. Run it again once '
+               'the bus is well')
+
+
 class ConfigurationError(NovaException):
     """The configuration can't be used; the message names the option."""
 

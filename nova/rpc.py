@@ -123,6 +123,13 @@ def get_transport_url(url_str: str | None = None) -> messaging.TransportURL:
     return messaging.TransportURL.parse(CONF, url_str)
 
 
+def control_exchange() -> str:
+    """Return the exchange that messages go to."""
+    # Parsing a URL registers the option.
+    get_transport_url('fake:/')
+    return CONF.control_exchange
+
+
 def create_transport(url: messaging.TransportURL) -> messaging.Transport:
     """Make an RPC transport."""
     return messaging.get_rpc_transport(

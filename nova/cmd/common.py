@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a command ends: 0 done, 1 failed, 2 wrong usage; one line on stderr."""
 
+import argparse
 from collections.abc import Callable, Sequence
 import sys
 
@@ -47,6 +48,14 @@ def _explain(error: Exception) -> str:
     if isinstance(error, (db_exc.DBError, sa.exc.DBAPIError)):
         return _database_failure(error)
     return f'{type(error).__name__}: {_first_line(error)}'
+
+def positive(text: str) -> int:
+    """Return the number that an argument is, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} should be a whole number above 0')
+    return int(text)
+
 
 
 def _first_line(error: Exception) -> str:

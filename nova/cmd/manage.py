@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from nova import config
 from nova.cmd import common
+from nova.cmd import notifications
 from nova.cmd import outbox
 
 CONF = config.CONF
@@ -62,6 +63,7 @@ def _add_categories(categories: argparse._SubParsersAction) -> None:
                          help='microversion to describe; the newest if not '
                               'given')
     openapi.set_defaults(work=_api_openapi)
+    notifications.add_parsers(categories)
     outbox.add_parsers(categories)
     categories.add_parser(
         'version', help='print the version of this program').set_defaults(

@@ -9,6 +9,9 @@ from typing import Any
 
 from oslo_config import cfg
 
+from nova.cmd import common
+from nova.cmd import table
+
 CONF = cfg.CONF
 
 _LISTED = ('id', 'type', 'publisher_id', 'message_id', 'created_at',
@@ -27,7 +30,7 @@ def add_parsers(categories: argparse._SubParsersAction) -> None:
     listing = actions.add_parser('list', help='list the oldest')
     listing.add_argument('--parked', action='store_true',
                          help='only those that the relay has given up')
-    listing.add_argument('--limit', type=_positive, default=50,
+    listing.add_argument('--limit', type=common.positive, default=50,
                          metavar='N', help='at most so many; default 50')
     listing.set_defaults(work=_list)
     for parser in (status, listing):
@@ -40,16 +43,9 @@ def add_parsers(categories: argparse._SubParsersAction) -> None:
         which = parser.add_mutually_exclusive_group(required=True)
         which.add_argument('--all', action='store_true',
                            help='all that are parked')
-        which.add_argument('ids', type=_positive, nargs='*', default=[],
+        which.add_argument('ids', type=common.positive, nargs='*', default=[],
                            metavar='ID', help='id, as list shows it')
         parser.set_defaults(work=work)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f'{text} is not above 0')
-    return value
 
 
 def _context() -> Any:
@@ -73,7 +69,7 @@ def _status() -> None:
     if state['relay'] and not state['relay_alive']:
         holder += ', silent'
     age = state['oldest_age']
-    _print_table(('', ''), [
+    table.show(('', ''), [
         ('waiting', str(state['depth'])),
         ('oldest', '-' if age is None else f'{age:,.1f} s'),
         ('parked', str(state['parked'])),
@@ -88,8 +84,8 @@ def _list() -> None:
     if options.format == 'json':
         print(json.dumps(listed, default=str))
         return
-    _print_table(('id', 'event', 'publisher', 'stored (UTC)', 'attempts',
-                  'parked (UTC)', 'error'), [
+    table.show(('id', 'event', 'publisher', 'stored (UTC)', 'attempts',
+                'parked (UTC)', 'error'), [
         tuple('' if row[name] is None else str(row[name]) for name in
               ('id', 'type', 'publisher_id', 'created_at', 'attempts',
                'parked_at', 'error')) for row in listed])
@@ -107,21 +103,3 @@ def _discard() -> None:
 
 def _wanted() -> list[int] | None:
     return None if CONF.category.all else CONF.category.ids
-
-
-def _print_table(head: tuple[str, ...],
-                 rows: list[tuple[str, ...]]) -> None:
-    import rich.box
-    import rich.console
-    import rich.table
-    import rich.text
-    table = rich.table.Table(box=rich.box.ASCII, show_header=any(head))
-    for title in head:
-        table.add_column(title, overflow='fold')
-    for row in rows:
-        table.add_row(*(rich.text.Text(cell) for cell in row))
-    console = rich.console.Console()
-    if not console.is_terminal:
-        # A pipe has no width: nothing is folded for one.
-        console.width = 1000
-    console.print(table)

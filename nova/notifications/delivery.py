@@ -19,6 +19,7 @@ from oslo_utils import timeutils
 from oslo_utils import uuidutils
 
 from nova import conf as nova_conf
+from nova import context as nova_context
 from nova import exception
 from nova import rpc
 from nova.context import RequestContext
@@ -89,6 +90,34 @@ def _json(value: Any) -> str:
     # What can't be JSON has oslo's way of being written.
     return orjson.dumps(value, default=jsonutils.to_primitive,
                         option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
+
+
+def lock_holder(context: RequestContext) -> RequestContext:
+    """Return whose transaction is to hold a row that is only announced.
+
+    So that no newer state can be announced before it: ``outbox`` stores the
+    message in that transaction; ``direct`` would wait for the end of its own,
+    and sends at once while another context's holds the row.
+
+    :param context: that the message is sent with; of no transaction
+    """
+    if CONF.notifications.delivery == 'outbox':
+        return context
+    holder = nova_context.get_admin_context()
+    holder.db_connection = context.db_connection
+    return holder
+
+
+def check_enabled() -> None:
+    """Refuse to do what makes no sense without notifications.
+
+    :raises ConfigurationError: nothing would be sent
+    """
+    if not rpc.notifications_enabled():
+        raise exception.ConfigurationError(detail=(
+            'there is nothing to send to: set [notifications] '
+            'notification_format to versioned and '
+            '[oslo_messaging_notifications] driver to messagingv2'))
 
 
 def check(context: RequestContext) -> None:

@@ -17,9 +17,8 @@ import oslo_messaging
 from oslo_messaging.notify import messaging
 from stevedore import named
 
-from nova import exception
-from nova import rpc
 from nova.db.main import api
+from nova.notifications import delivery
 
 # What is wrong with the bus or its set-up, not with one notification.
 _OUTAGES = (OSError, amqp.exceptions.ConnectionError,
@@ -48,11 +47,7 @@ class Publisher:
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        if not rpc.notifications_enabled():
-            raise exception.ConfigurationError(detail=(
-                'there is nothing to send to: set [notifications] '
-                'notification_format to versioned and '
-                '[oslo_messaging_notifications] driver to messagingv2'))
+        delivery.check_enabled()
         self._conf = conf
         self._connect()
 

@@ -25,7 +25,7 @@ from nova.notifications import findings
 DEEP = 1000
 
 _NAME = 'Message bus'
-_TROUBLE = (kombu.exceptions.KombuError, amqp_exc.AMQPError, OSError)
+TROUBLE = (kombu.exceptions.KombuError, amqp_exc.AMQPError, OSError)
 
 
 def look(driver: Any, topics: list[str]) -> Iterator[findings.Finding]:
@@ -35,13 +35,13 @@ def look(driver: Any, topics: list[str]) -> Iterator[findings.Finding]:
     """
     where = bus_check.hosts(driver._url, 5672)
     try:
-        connection = _connect(driver)
+        connection = connect(driver)
     except ValueError:
         yield bus_check.misread()
         return
-    except (*_TROUBLE, RuntimeError) as error:
+    except (*TROUBLE, RuntimeError) as error:
         yield findings.failure(_NAME, (
-            f'{where}: {_reason(error)}. Check that RabbitMQ runs, user, '
+            f'{where}: {reason(error)}. Check that RabbitMQ runs, user, '
             'password and virtual host in transport_url, and '
             '[oslo_messaging_rabbit].'))
         return
@@ -51,16 +51,17 @@ def look(driver: Any, topics: list[str]) -> Iterator[findings.Finding]:
         for topic in topics:
             yield broker.queue(f'{topic}.info')
         connection.close()
-    except _TROUBLE as error:
+    except TROUBLE as error:
         # Without a farewell, which would not be answered either.
         connection.connection.collect()
         yield findings.failure(_NAME, (
-            f'{where} was reached, but: {_reason(error)}. Read the log of '
+            f'{where} was reached, but: {reason(error)}. Read the log of '
             'RabbitMQ; an alarm of its memory or disk stops senders.'))
 
 
-def _connect(driver: Any) -> impl_rabbit.Connection:
-    # Each host once. A connection to send would read in a second thread.
+def connect(driver: Any) -> impl_rabbit.Connection:
+    """Return a connection; each host was tried once at most."""
+    # A connection to send would read in a second thread.
     connection = impl_rabbit.Connection(
         driver.conf, driver._url, common.PURPOSE_LISTEN,
         retry=max(len(driver._url.hosts) - 1, 0))
@@ -68,7 +69,7 @@ def _connect(driver: Any) -> impl_rabbit.Connection:
     return connection
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Return what went wrong; the broker's own words if there are any."""
     return (getattr(error, 'reply_text', None) or str(error)).strip('. ')
 
@@ -149,12 +150,12 @@ class _Broker:
         except amqp_exc.AccessRefused as error:
             return findings.failure(check, (
                 f'User {connection.userid} may not {what} in virtual host '
-                f'{connection.virtual_host}: {_reason(error)}. Senders need '
+                f'{connection.virtual_host}: {reason(error)}. Senders need '
                 'configure, write and read on the exchange and its queues: '
                 "see 'rabbitmqctl set_permissions'."))
         except amqp_exc.PreconditionFailed as error:
             return findings.failure(check, (
-                f'Nothing can be sent: {_reason(error)}. Set '
+                f'Nothing can be sent: {reason(error)}. Set '
                 '[oslo_messaging_rabbit] rabbit_quorum_queue, '
                 'amqp_durable_queues and amqp_auto_delete as where it was '
                 'made, or stop its users and delete it.'))

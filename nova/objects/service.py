@@ -15,6 +15,7 @@ from nova import availability_zones
 from nova import exception
 from nova import rpc
 from nova.db.main import api as db
+from nova.notifications import delivery
 from nova.notifications.objects import base as notification
 from nova.notifications.objects import service as service_notification
 from nova.objects import base
@@ -273,6 +274,18 @@ class Service(base.NovaPersistentObject, base.NovaObject,
         """
         _destroy(self._context, self)
 
+    def announce(self):
+        """Announce service.update though nothing has changed.
+
+        It tells the stored state, and no newer one is told before it. Not
+        inside a transaction.
+
+        :raises ServiceNotFound: the service was deleted
+        :raises ValueError: a service of this host or binary can't be
+            announced
+        """
+        _announce_stored(delivery.lock_holder(self._context), self)
+
     def _stored_changes(self) -> dict[str, Any]:
         return {name: (timeutils.normalize_time(value)
                        if isinstance(value, datetime.datetime) else value)
@@ -396,6 +409,13 @@ def _destroy(context: Any, service: Service) -> None:
                     row['uuid'], error)
         return
     _announce(service, row, fields.NotificationAction.DELETE)
+
+
+@db.transactional
+def _announce_stored(holder: Any, service: Service) -> None:
+    row = db.service_lock(holder, service.id)
+    _check_publisher(row['host'], row['binary'])
+    _announce(service, row, fields.NotificationAction.UPDATE)
 
 
 def _check_publisher(host: str | None, binary: str | None) -> None:

@@ -1,40 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""References between JSON files: ``{"$ref": "path#", …overrides}``."""
+"""References between JSON files, under the name that they have in Nova."""
 
-import json
-import pathlib
-from typing import Any
+from nova.notifications.samples import resolve_refs
 
-
-def resolve_refs(obj: Any, base_path: str | pathlib.Path) -> Any:
-    """Return the object with every reference replaced by its file's content.
-
-    :param base_path: folder that the references are relative to
-    :raises NotImplementedError: a reference names a part of a file
-    """
-    if isinstance(obj, list):
-        return [resolve_refs(item, base_path) for item in obj]
-    if not isinstance(obj, dict):
-        return obj
-    overrides = {key: resolve_refs(value, base_path)
-                 for key, value in obj.items() if key != '$ref'}
-    if '$ref' not in obj:
-        return overrides
-    path, _, fragment = obj['$ref'].partition('#')
-    if fragment:
-        raise NotImplementedError(
-            f'$ref is {obj["$ref"]!r}: a part of a file can\'t be named, '
-            'it should end with #')
-    file = pathlib.Path(base_path, path)
-    content = resolve_refs(json.loads(file.read_text()), file.parent)
-    return _merge(content, overrides)
-
-
-def _merge(base: Any, overrides: Any) -> Any:
-    if not isinstance(base, dict) or not isinstance(overrides, dict):
-        return overrides
-    merged = {key: (_merge(value, overrides[key]) if key in overrides
-                    else value) for key, value in base.items()}
-    merged.update((key, value) for key, value in overrides.items()
-                  if key not in base)
-    return merged
+__all__ = ['resolve_refs']

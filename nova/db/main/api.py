@@ -278,6 +278,24 @@ def service_destroy(context: RequestContext, service_id: int) -> Row:
     return _by_id(connection, service_id)
 
 
+@transactional
+def service_lock(context: RequestContext, service_id: int) -> Row:
+    """Return a service's row, which nobody can change before the commit.
+
+    By an UPDATE that changes nothing, which all databases lock for.
+
+    :raises ServiceNotFound: there is no such service, or it was deleted
+    """
+    connection = connection_of(context)
+    result = connection.execute(
+        _SERVICES.update().where(*_alive(service_id)).values(
+            # Named, or the column's onupdate would set it.
+            updated_at=_SERVICES.c.updated_at))
+    if not result.rowcount:
+        raise exception.ServiceNotFound(service_id=service_id)
+    return _by_id(connection, service_id)
+
+
 @pick_context_manager_reader
 def service_get(context: RequestContext, service_id: int) -> Row:
     """Return the service with this id.

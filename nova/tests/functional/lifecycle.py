@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import pathlib
 import queue
 import time
 from typing import Any
 
+import fixtures as third_party
 from oslo_config import cfg
 import oslo_messaging
 
@@ -16,19 +18,23 @@ from nova import test
 from nova.db.main import outbox
 from nova.objects import service as service_obj
 from nova.tests import fixtures
+from nova.tests.fixtures import processes
 
 HOST = 'host2'
 
 
 class _Endpoint:
-    def __init__(self, heard: queue.Queue[dict[str, Any]]) -> None:
+    def __init__(self, heard: queue.Queue[dict[str, Any]],
+                 schema: fixtures.SchemaFixture) -> None:
         self.heard = heard
+        self.schema = schema
 
     def info(self, ctxt: Any, publisher_id: str, event_type: str,
              payload: dict[str, Any], metadata: dict[str, Any]) -> None:
-        self.heard.put({
-            'context': ctxt, 'publisher_id': publisher_id,
-            'event_type': event_type, 'payload': payload, **metadata})
+        message = {'publisher_id': publisher_id, 'event_type': event_type,
+                   'payload': payload, **metadata}
+        self.schema.check({**message, 'priority': 'INFO'})
+        self.heard.put({'context': ctxt, **message})
 
 
 class LifecycleTestCase(test.TestCase):
@@ -48,6 +54,7 @@ class LifecycleTestCase(test.TestCase):
         super().setUp()
         self.useFixture(fixtures.RPCFixture(
             drivers=('messagingv2',), url=self.transport_url()))
+        self.schema = self.useFixture(fixtures.SchemaFixture())
         self.heard: queue.Queue[dict[str, Any]] = queue.Queue()
         self.listen()
         self.context = context.RequestContext(
@@ -65,7 +72,7 @@ class LifecycleTestCase(test.TestCase):
         self._listener = oslo_messaging.get_notification_listener(
             transport,
             [oslo_messaging.Target(topic='versioned_notifications')],
-            [_Endpoint(self.heard)], executor='threading')
+            [_Endpoint(self.heard, self.schema)], executor='threading')
         self._listener.start()
         self.addCleanup(self.stop_listening)
 
@@ -88,6 +95,22 @@ class LifecycleTestCase(test.TestCase):
         while outbox.status(self.context)['depth']:
             self.assertLess(time.monotonic(), deadline, self.stdlog.output)
             time.sleep(0.05)
+
+    def conf_file(self) -> pathlib.Path:
+        """Return a nova.conf with which a process uses the same servers."""
+        conf = pathlib.Path(
+            self.useFixture(third_party.TempDir()).path, 'nova.conf')
+        processes.write_conf(conf, {
+            'DEFAULT': {'transport_url': cfg.CONF.transport_url},
+            'database': {'connection': cfg.CONF.database.connection},
+            'notifications': {'notification_format': 'versioned'},
+            'oslo_messaging_notifications': {'driver': 'messagingv2'}})
+        return conf
+
+    def resync(self) -> str:
+        """Return what a process says that has announced all services."""
+        return processes.run('manage', '--config-file', self.conf_file(),
+                             'notifications', 'resync')
 
     def check_lifecycle(self) -> None:
         """Create, disable, beat, force down and delete a service."""

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import datetime
 import contextlib
+import datetime
 import json
 import time
 
@@ -170,6 +170,9 @@ class TestRelay(OutboxTestCase):
             (message['payload'], message['message_id'], message['timestamp'],
              message['context']))
         self.wait_until_empty()
+        # Of today's description it is not.
+        self.assertNotEqual([], self.schema.wrong)
+        self.schema.wrong.clear()
 
     def test_what_cannot_be_read_is_parked_and_the_rest_goes_on(self):
         for number in range(6):
@@ -242,9 +245,9 @@ class TestTrouble(OutboxTestCase):
 
     def test_a_refused_one_holds_back_its_own_service_only(self):
         first = self.create('h1')
-        self.create('h2')
         first.disabled = True
         first.save()
+        self.create('h2')
         self._refuse(':h1')
         self.assertGreater(self.relay._pause(), 0)
         self.assertEqual(['nova-compute:h2'],
@@ -356,6 +359,11 @@ class TestLease(OutboxTestCase):
         self.assertGreater(time.monotonic() - start, 0.55)
         self.assertEqual(heir.holder, outbox.lease(self.context)[0])
 
+    def test_one_that_died_is_not_alive(self):
+        self.assertFalse(lease.is_alive(self.context))
+        outbox.take_lease(self.context, 'dead', None)
+        self.assertFalse(lease.is_alive(self.context))
+
     def test_who_looked_too_early_does_not_get_it(self):
         outbox.take_lease(self.context, 'first', None)
         seen = outbox.lease(self.context)
@@ -389,6 +397,9 @@ class TestLease(OutboxTestCase):
         self.useFixture(third_party.MonkeyPatch(
             'nova.db.main.api.DISABLE_DB_ACCESS', True))
         self._wait(lambda: not first.held)
+        self.useFixture(third_party.MonkeyPatch(
+            'nova.db.main.api.DISABLE_DB_ACCESS', False))
+        self._wait(lambda: first.held)
 
 
 class TestOperatorsView(OutboxTestCase):

@@ -2,7 +2,10 @@
 """The life of a service on real servers."""
 
 import concurrent.futures
+import contextlib
 import queue
+import subprocess
+import sys
 import time
 
 import kombu
@@ -16,10 +19,13 @@ from nova import test
 from nova.db import migration
 from nova.db.main import api as db
 from nova.db.main import models
+from nova.notifications import asyncapi
 from nova.objects import service as service_obj
 from nova.tests import fixtures
+from nova.tests.fixtures import processes
 from nova.tests.fixtures import servers
 from nova.tests.functional import lifecycle
+from nova.tests.functional import races
 
 
 class _OnDatabase(lifecycle.LifecycleTestCase):
@@ -30,7 +36,8 @@ class _OnDatabase(lifecycle.LifecycleTestCase):
         return self.useFixture(self.SERVER()).url
 
     def transport_url(self):
-        url = self.useFixture(servers.RabbitMQ()).url
+        self.rabbit = self.useFixture(servers.RabbitMQ())
+        url = self.rabbit.url
         # What an earlier test left must not be heard by this one.
         with kombu.Connection(url.replace('rabbit://', 'amqp://')) as bus:
             bus.default_channel.queue_delete('versioned_notifications.info')
@@ -41,6 +48,35 @@ class _DatabaseTests:
 
     def test_a_consumer_hears_the_whole_life(self):
         self.check_lifecycle()
+
+    def test_a_consumer_hears_all_that_is_there(self):
+        for number in range(3):
+            self.create(f'h{number}')
+        with self._bound_queue() as bound:
+            self.assertEqual('3 announced\n', self.resync())
+            for _message in range(3):
+                self.schema.check_body(bound.get(no_ack=True).body)
+        heard = [self.heard.get(timeout=10) for _event in range(6)]
+        self.assertEqual(
+            [message['payload'] for message in heard[:3]],
+            [message['payload'] for message in heard[3:]])
+        self.assertEqual(['service.update'] * 3, [
+            message['event_type'] for message in heard[3:]])
+
+    @contextlib.contextmanager
+    def _bound_queue(self):
+        """Bind a queue as the AsyncAPI document says that it can be."""
+        ((address, channel),) = asyncapi.document(
+            'nova', ['versioned_notifications'])['channels'].items()
+        url = self.rabbit.url.replace('rabbit://', 'amqp://')
+        with kombu.Connection(url) as bus:
+            exchange = kombu.Exchange(
+                channel['bindings']['amqp']['exchange']['name'],
+                no_declare=True)
+            bound = kombu.Queue('', exchange, address, exclusive=True)(
+                bus.default_channel)
+            bound.declare()
+            yield bound
 
     def test_of_many_creates_at_once_one_wins(self):
         def create(_number):
@@ -155,11 +191,27 @@ class _DatabaseTests:
         self.assertIsNone(migration.db_version())
 
 
-class TestMariaDB(_DatabaseTests, _OnDatabase):
+class TestMariaDB(races.AnnounceTests, _DatabaseTests, _OnDatabase):
     SERVER = servers.MariaDB
 
+    def test_a_bus_that_goes_down_ends_a_resync(self):
+        for number in range(3):
+            self.create(f'h{number}')
+            self.heard.get(timeout=10)
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'nova.cmd.manage', '--config-file',
+             str(self.conf_file()), 'notifications', 'resync', '--rate', '1'],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.kill)
+        self.heard.get(timeout=processes.PATIENCE)
+        self.rabbit.stop()
+        output, errors = process.communicate(timeout=processes.PATIENCE)
+        self.assertEqual((1, ''), (process.returncode, output))
+        self.assertIn('of 3 services were announced', errors)
+        self.assertNotIn('Traceback', errors)
 
-class TestPostgreSQL(_DatabaseTests, _OnDatabase):
+
+class TestPostgreSQL(races.AnnounceTests, _DatabaseTests, _OnDatabase):
     SERVER = servers.PostgreSQL
 
     def test_a_commit_that_fails_announces_nothing(self):

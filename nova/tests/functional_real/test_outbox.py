@@ -18,12 +18,12 @@ from oslo_config import cfg
 from nova import context
 from nova import rpc
 from nova.db.main import outbox
+from nova.notifications import asyncapi
 from nova.objects import service as service_obj
 from nova.tests.fixtures import processes
 from nova.tests.fixtures import servers
 from nova.tests.fixtures.relay import RelayFixture
 from nova.tests.functional import lifecycle
-
 
 #: seconds within which another relay must have taken over
 TAKEOVER = 15
@@ -68,6 +68,19 @@ class _DatabaseTests:
             sent.append(self._raw())
         self.assertEqual(*sent)
         self.assertIn('"priority": "INFO"', sent[0][0])
+        self._check_properties(sent[0][2])
+
+    def _check_properties(self, properties):
+        """Compare with what consumers are told."""
+        document = asyncapi.document('nova', ['raw'])
+        message = document['components']['messages']['service.update']
+        operation = document['operations']['send.raw.info']
+        self.assertEqual(
+            (message['contentType'],
+             message['bindings']['amqp']['contentEncoding'],
+             operation['bindings']['amqp']['deliveryMode']),
+            (properties['content_type'], properties['content_encoding'],
+             properties['delivery_mode']))
 
     def _raw(self):
         """Return the text and the properties of the next message."""
@@ -83,6 +96,7 @@ class _DatabaseTests:
                 except bus.channel_errors:
                     # Made with the first message.
                     time.sleep(0.1)
+        self.schema.check_body(message.body)
         outer = json.loads(message.body)
         # What is another's each time.
         inner = re.sub(r'("(message_id|timestamp|_unique_id)": )"[^"]*"',

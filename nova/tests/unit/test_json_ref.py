@@ -28,6 +28,11 @@ class TestResolveRefs(test.NoDBTestCase):
                 {'x': {'$ref': 'base.json#',
                        'b': {'c': 3, 'd': [2], 'e': 4}}}, self.folder))
 
+    def test_an_override_can_be_of_another_kind(self):
+        self._write('base.json', {'a': 1, 'b': {'c': 2}})
+        self.assertEqual({'a': {'d': 3}, 'b': None}, json_ref.resolve_refs(
+            {'$ref': 'base.json#', 'a': {'d': 3}, 'b': None}, self.folder))
+
     def test_a_reference_is_relative_to_its_own_file(self):
         self._write('inner/leaf.json', {'leaf': True})
         self._write('inner/middle.json', {'$ref': 'leaf.json#'})

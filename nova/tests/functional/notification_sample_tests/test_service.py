@@ -7,7 +7,8 @@ from oslo_utils import timeutils
 from nova import context
 from nova.objects import service as service_obj
 from nova.tests.functional.notification_sample_tests import (
-    notification_sample_base as base)
+    notification_sample_base as base,
+)
 
 UUID = 'fa69c544-906b-4a6a-a9c6-c1f7a8078c73'
 
