@@ -19,8 +19,6 @@ import itertools
 import json
 import pathlib
 import re
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -118,13 +116,6 @@ def notify(lifecycle: bench.Lifecycle, number: int) -> float:
     return number / (time.perf_counter() - start)
 
 
-def _apart(*arguments: object) -> Any:
-    """Return what this program measures in a process of its own."""
-    return json.loads(subprocess.run(
-        [sys.executable, __file__, *map(str, arguments)], check=True,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
-
-
 def report(runs: int, rows: int) -> None:
     """Measure all and print it."""
     import rich.console
@@ -134,16 +125,17 @@ def report(runs: int, rows: int) -> None:
     table = rich.table.Table('', 'measured', 'floor', 'ratio', 'goal')
     with servers.MariaDB(durable=True) as mariadb:
         for name, database in (('SQLite', ''), ('MariaDB', mariadb.url)):
-            stored, bare = _apart('--create', database, '--runs', runs)
+            stored, bare = bench.apart(
+                __file__, '--create', database, '--runs', runs)
             table.add_row(f'create, {name}', f'{stored:,.0f} µs',
                           f'{bare:,.0f} µs', f'{stored / bare:.2f}',
                           '≤ 1.25')
     with servers.RabbitMQ() as rabbit:
-        drained = _apart('--drain', rabbit.url, '--rows', rows)
+        drained = bench.apart(__file__, '--drain', rabbit.url, '--rows', rows)
         common = '--create', '', '--runs', runs, '--bus', rabbit.url
-        up, _bare = _apart(*common)
+        up, _bare = bench.apart(__file__, *common)
         rabbit.stop()
-        down, _bare = _apart(*common)
+        down, _bare = bench.apart(__file__, *common)
     table.add_row('create, bus down / up', f'{down:,.0f} µs', f'{up:,.0f} µs',
                   f'{down / up:.2f}', '1')
     table.add_row(

@@ -2,12 +2,14 @@
 """Notifications through Kafka's protocol."""
 
 import json
+import queue
 import re
 import time
 
 import confluent_kafka
 from oslo_config import cfg
 
+from nova import consumer
 from nova import rpc
 from nova.db.main import outbox
 from nova.tests.fixtures import kafka
@@ -30,16 +32,18 @@ class _KafkaTestCase(lifecycle.LifecycleTestCase):
 
     def records(self, number):
         """Return the first records of the topic, in order per partition."""
-        consumer = confluent_kafka.Consumer({
+        reader = confluent_kafka.Consumer({
             'bootstrap.servers': self.kafka.url.split('/')[2],
             'group.id': 'test', 'auto.offset.reset': 'earliest'})
-        self.addCleanup(consumer.close)
-        consumer.subscribe([TOPIC])
+        self.addCleanup(reader.close)
+        reader.subscribe([TOPIC])
         found = []
         deadline = time.monotonic() + 30
         while len(found) < number:
             self.assertLess(time.monotonic(), deadline, found)
-            found += consumer.consume(number - len(found), 1)
+            found += reader.consume(number - len(found), 1)
+        for record in found:
+            self.schema.check_body(record.value())
         return found
 
 
@@ -52,6 +56,23 @@ class TestKafka(_KafkaTestCase):
         self.keep()
         self.useFixture(RelayFixture())
         self.check_lifecycle()
+
+    def test_a_listener_tries_again_what_kafka_would_not_take_back(self):
+        heard, failures = queue.Queue(), [ValueError('not yet')]
+
+        def handle(event):
+            if failures:
+                raise failures.pop()
+            heard.put(event.event_type)
+
+        listener = consumer.Listener(consumer.connect(self.kafka.url), handle,
+                                     'own')
+        listener.start()
+        self.addCleanup(listener.stop)
+        self.create().destroy()
+        self.assertEqual(['service.create', 'service.delete'], [
+            heard.get(timeout=30) for _event in range(2)])
+        self.assertEqual(1, listener.counts['failed'])
 
     def test_the_bytes_are_those_of_direct(self):
         service = self.create()
@@ -71,6 +92,14 @@ class TestKafka(_KafkaTestCase):
             for record in self.records(3))
         self.assertEqual(direct, stored)
         self.assertIn(b'service.update', stored)
+
+    def test_the_brokers_have_what_was_announced(self):
+        self.create()
+        rpc.NOTIFICATION_TRANSPORT._driver.pconn.producer.flush()
+        self.assertEqual('1 announced\n', self.resync())
+        self.assertEqual(['service.create', 'service.update'], [
+            json.loads(json.loads(record.value())['oslo.message'])[
+                'event_type'] for record in self.records(2)])
 
     def test_nothing_is_lost_while_the_brokers_are_down(self):
         self.keep()
