@@ -3,6 +3,8 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+import io
+import os
 import sys
 
 from oslo_config import cfg
@@ -16,10 +18,20 @@ def run(prog: str, argv: Sequence[str], work: Callable[[], int | None]) -> int:
     :param argv: the command line; with ``--debug`` in it a failure shows its
         traceback
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What a terminal can't show is no reason to fail.
+            stream.reconfigure(errors='backslashreplace')
     try:
-        return work() or 0
+        code = work() or 0
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Who has read enough is no failure; nor is it at the last flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except cfg.RequiredOptError as error:
         option = error.opt_name.replace('_', '-')
         print(f'{prog}: --{option} is required', file=sys.stderr)
@@ -36,6 +48,14 @@ def run(prog: str, argv: Sequence[str], work: Callable[[], int | None]) -> int:
     return 1
 
 
+def positive(text: str) -> int:
+    """Return the number that an argument is, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} should be a whole number above 0')
+    return int(text)
+
+
 def _explain(error: Exception) -> str:
     from oslo_db import exception as db_exc
     import sqlalchemy as sa
@@ -48,14 +68,6 @@ def _explain(error: Exception) -> str:
     if isinstance(error, (db_exc.DBError, sa.exc.DBAPIError)):
         return _database_failure(error)
     return f'{type(error).__name__}: {_first_line(error)}'
-
-def positive(text: str) -> int:
-    """Return the number that an argument is, for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(
-            f'{text!r} should be a whole number above 0')
-    return int(text)
-
 
 
 def _first_line(error: Exception) -> str:
