@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import logging
 
 from oslo_config import cfg
 from oslo_log import log
@@ -74,6 +75,10 @@ def setup_logging() -> None:
     if not (CONF.log_file or CONF.log_dir):
         CONF.set_default('use_stderr', True)
     log.setup(CONF, 'nova')
+    if not CONF.debug:
+        # It raises what it logs with a traceback: who handles that says it.
+        logging.getLogger('oslo_db.sqlalchemy.exc_filters').setLevel(
+            logging.CRITICAL)
 
 
 def check_values() -> None:

@@ -29,11 +29,13 @@ def db_sync(version: str | None = None, database: str = 'main',
     """Upgrade the schema.
 
     :param version: revision to stop at; None for the newest
-    :raises ConfigurationError: there is no such revision
+    :raises ConfigurationError: there is no such revision, or the schema is
+        newer than all that are known
     :raises SchemaMismatch: a table is there with another shape
     """
     config = _config(database)
     _check_revision(config, version)
+    _check_current(config, db_version(database, context))
     with _engine(context).begin() as connection:
         config.attributes['connection'] = connection
         command.upgrade(config, version or 'head')
@@ -63,10 +65,23 @@ def _engine(context: RequestContext | None) -> sa.Engine:
     return api.get_engine(context=context)
 
 
+def _known(config: alembic_config.Config) -> list[str]:
+    return [revision.revision for revision in
+            script.ScriptDirectory.from_config(config).walk_revisions()]
+
+
+def _check_current(config: alembic_config.Config,
+                   current: str | None) -> None:
+    if current is not None and current not in _known(config):
+        raise exception.ConfigurationError(
+            detail=f'the schema of the database has revision {current}, which '
+                   'this version does not know: use the newer version that '
+                   'made it')
+
+
 def _check_revision(config: alembic_config.Config,
                     version: str | None) -> None:
-    known = [revision.revision for revision in
-             script.ScriptDirectory.from_config(config).walk_revisions()]
+    known = _known(config)
     if version is not None and version not in (*known, 'head'):
         raise exception.ConfigurationError(
             detail=f'VERSION is {version!r}; known revisions are: '

@@ -13,6 +13,8 @@ import time
 import fixtures
 from oslotest import base
 
+from nova.api.openstack import api_version_request
+
 PATIENCE = 60
 
 CONF = '''
@@ -71,6 +73,32 @@ class TestManage(CommandTestCase):
         self.assertEqual(
             'a83b90c4e117\n',
             self.run_command('manage', 'db', 'version').stdout)
+
+    def test_the_api_is_described(self):
+        for version, described, change in (
+                ('latest', str(api_version_request.MAX_VERSION),
+                 '{service_id}'), ('2.1', '2.1', 'disable-log-reason'),
+                ('2.69', '2.69', '{service_id}')):
+            done = self.run_command('manage', 'api', 'openapi',
+                                    '--microversion', version, conf=False)
+            document = json.loads(done.stdout)
+            self.assertEqual(described, document['info']['version'])
+            self.assertIn(f'/v2.1/os-services/{change}', document['paths'])
+        for wrong in ('2', '2.9999', 'x'):
+            self.assert_fails(self.run_command(
+                'manage', 'api', 'openapi', '--microversion', wrong,
+                conf=False), wrong)
+
+    def test_a_schema_that_is_newer(self):
+        self.run_command('manage', 'db', 'sync')
+        with contextlib.closing(sqlite3.connect(
+                self.folder / 'nova.sqlite')) as database:
+            database.execute(
+                'UPDATE service_notifications_alembic_version '
+                "SET version_num = 'fedcba987654'")
+            database.commit()
+        self.assert_fails(self.run_command('manage', 'db', 'sync'),
+                          'revision fedcba987654', 'newer version')
 
     def test_another_shape_is_refused_with_the_difference(self):
         with contextlib.closing(sqlite3.connect(

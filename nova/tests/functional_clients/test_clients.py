@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 from urllib import error
@@ -19,6 +20,7 @@ import openstack
 from oslotest import base
 
 from nova.tests.fixtures import processes
+from nova.tests.fixtures import standalone
 from nova.tests.functional_clients import keystone
 
 UNKNOWN = 'b7a1e3c2-0000-4000-8000-000000000000'
@@ -242,3 +244,22 @@ class TestKeystone(_Clients, ClientTestCase):
                 error.HTTPError, request.urlopen, request.Request(
                     f'{self.endpoint}/os-services', headers=headers))
             self.assertEqual(401, refusal.code)
+
+
+class TestStandalone(base.BaseTestCase):
+
+    def test_the_commands_that_it_prints_do_what_they_say(self):
+        running = self.useFixture(standalone.Standalone())
+        running.wait_for('Ctrl-C ends it')
+        commands = re.findall('(?m)^  (.*)', running.output)
+        self.assertEqual(4, len(commands), running.output)
+        programs = pathlib.Path(sys.executable).parent
+        shown = subprocess.run(
+            ['bash', '-e', '-c', '\n'.join(commands)], check=True,
+            text=True, capture_output=True, env={
+                **{name: value for name, value in os.environ.items()
+                   if not name.startswith('OS_')},
+                'PATH': f'{programs}:{os.environ["PATH"]}'})
+        self.assertRegex(shown.stdout, r'nova-compute +\| cmp-00001 .* up ')
+        running.wait_for('service.update nova-compute on cmp-00001: disabled, '
+                         'reason: broken\n.* on cmp-00001: enabled')
