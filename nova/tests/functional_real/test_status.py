@@ -10,7 +10,9 @@ import kombu
 
 from nova.tests.fixtures import servers
 from nova.tests.functional import test_status
-from nova.tests.functional.test_status import FAILURE, SUCCESS, WARNING
+from nova.tests.functional.test_status import FAILURE
+from nova.tests.functional.test_status import SUCCESS
+from nova.tests.functional.test_status import WARNING
 
 QUEUE = 'versioned_notifications.info'
 CHECK = f'Queue {QUEUE}'
