@@ -4,6 +4,7 @@
 import concurrent.futures
 
 from oslo_db import exception as db_exc
+from oslo_versionedobjects import exception as ovo_exc
 import sqlalchemy as sa
 
 from nova import context
@@ -11,6 +12,7 @@ from nova import exception
 from nova import test
 from nova.db.main import api as db
 from nova.db.main import models
+from nova.notifications import resync
 from nova.notifications.objects import base
 from nova.notifications.objects import service as notification
 from nova.objects import service as service_obj
@@ -70,6 +72,14 @@ class TestLifecycle(ServiceTestCase):
                 *ServiceList.get_by_binary(self.context, 'nova-compute')):
             self.assertEqual(created.obj_to_primitive(),
                              found.obj_to_primitive())
+
+    def test_a_list_can_tell_zones(self):
+        self._created()
+        self._created(binary='nova-conductor', topic='conductor')
+        zones = {service.binary: service.availability_zone for service in
+                 ServiceList.get_all(self.context, set_zones=True)}
+        self.assertEqual({'nova-compute': 'nova', 'nova-conductor':
+                          'internal'}, zones)
 
     def test_what_is_absent_has_the_exception_of_its_call(self):
         for error, call, args in (
@@ -164,6 +174,21 @@ class TestLifecycle(ServiceTestCase):
 
 
 class TestTransaction(ServiceTestCase):
+
+    def test_what_can_not_be_said_is_not_done(self):
+        service = self._created()
+        before = Service.get_by_id(self.context, service.id)
+
+        def fail(*_arguments):
+            raise OSError
+
+        self.stub_out('nova.objects.service._announce', fail)
+        service.disabled = True
+        for change in (self._service(host='h2').create, service.save,
+                       service.destroy, service.announce):
+            self.assertRaises(OSError, change)
+        (stored,) = ServiceList.get_all(self.context)
+        self.assertEqual(before.obj_to_primitive(), stored.obj_to_primitive())
 
     def test_rollback_announces_nothing(self):
         service = self._created()
@@ -261,6 +286,33 @@ class TestBadInput(ServiceTestCase):
                          str(error))
         self._assert_nothing_was_said_or_written()
 
+    def test_a_row_that_can_not_be_announced_can_beat(self):
+        service = Service.get_by_id(
+            self.context, self._insert(binary='nova-unknown'))
+        service.report_count += 1
+        service.save()
+        self.assertEqual(1, Service.get_by_id(
+            self.context, service.id).report_count)
+
+    def test_nothing_can_become_what_can_not_be_announced(self):
+        for values in ({'binary': 'nova-unknown'}, {'host': None}):
+            service = self._created(host=f'h{values}'[:20])
+            service.update(values)
+            self.assertRaises(ValueError, service.save)
+            stored = Service.get_by_id(self.context, service.id)
+            self.assertEqual('nova-compute', stored.binary)
+            self.assertIsNotNone(stored.host)
+
+    def test_an_identity_does_not_change(self):
+        service = self._created()
+        self.assertRaises(ovo_exc.ReadOnlyFieldError, setattr, service, 'id',
+                          service.id + 1)
+
+    def test_hypervisors_are_not_kept_here(self):
+        self.assertRaises(exception.ObjectActionError,
+                          ServiceList.get_all_computes_by_hv_type,
+                          self.context, 'kvm')
+
     def test_a_row_that_can_not_be_announced_can_be_deleted(self):
         for values in ({'binary': 'nova-unknown'}, {'host': None}):
             service_id = self._insert(**values)
@@ -332,6 +384,44 @@ class TestVersions(ServiceTestCase):
             self.context, ['nova-compute', 'nova-conductor']))
         self.assertRaises(exception.ObjectActionError, minimum, self.context,
                           'compute')
+
+    def test_the_minimum_is_remembered_where_that_is_asked_for(self):
+        minimum = Service.get_minimum_version
+
+        def insert(version):
+            self._insert(host=f'h{version}', uuid=str(version),
+                         version=version)
+            return minimum(self.context, 'nova-compute')
+
+        self.stub_out('nova.objects.service.Service._SERVICE_VERSION_CACHING',
+                      False)
+        self.assertEqual([73, 72], [insert(73), insert(72)])
+        Service.enable_min_version_cache()
+        self.assertEqual([71, 71], [insert(71), insert(70)])
+        # Of another binary nothing is known yet.
+        self.assertEqual(0, minimum(self.context, 'nova-conductor'))
+        Service.clear_min_version_cache()
+        self.assertEqual(70, minimum(self.context, 'nova-compute'))
+
+    def test_what_has_no_version_is_not_compared(self):
+        self._created()
+        Service(self.context, binary='nova-compute').check_minimum_version()
+
+
+class TestResync(ServiceTestCase):
+
+    def test_one_that_is_deleted_meanwhile_does_not_stop_it(self):
+        services = [self._created(host=f'h{number}') for number in range(3)]
+        self.notifier.reset()
+
+        def paced(items, rate):
+            services[0].destroy()
+            return iter(items)
+
+        self.stub_out('nova.notifications.resync._paced', paced)
+        self.assertEqual((2, 0), resync.announce(
+            self.context, None, None, rate=100))
+        self.assertEqual(['delete', 'update', 'update'], self._events())
 
 
 class TestHeartbeat(ServiceTestCase):
