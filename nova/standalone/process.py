@@ -146,4 +146,3 @@ def _lister(endpoint: str) -> consumer.ServiceLister:
 def _relay(conf: cfg.ConfigOpts) -> relay.Relay:
     return relay.Relay(conf, publisher.Publisher(conf),
                        lease.Lease(conf.host), metrics.Metrics())
-

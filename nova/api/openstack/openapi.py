@@ -171,4 +171,3 @@ def _version_header(version: microversion.Version) -> dict[str, Any]:
 
 def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {'description': description, 'content': {_JSON: {'schema': schema}}}
-

@@ -232,4 +232,3 @@ class TestMariaDB(_DatabaseTests, _OnDatabase):
 
 class TestPostgreSQL(_DatabaseTests, _OnDatabase):
     SERVER = servers.PostgreSQL
-
