@@ -14,7 +14,7 @@ OBJECTS = (UNIT + 'test_objects', FUNCTIONAL + 'notification_sample_tests'
 DESCRIPTION = (UNIT + 'test_schema', UNIT + 'test_resync',
                FUNCTIONAL + 'test_notifications')
 OUTBOX = (FUNCTIONAL + 'test_relay', FUNCTIONAL + 'test_outbox')
-STATUS = (FUNCTIONAL + 'test_status',)
+STATUS = (UNIT + 'test_check', FUNCTIONAL + 'test_status')
 
 #: what is broken → what should notice
 TESTS = {

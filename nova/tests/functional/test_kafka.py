@@ -121,6 +121,7 @@ class TestKafka(_KafkaTestCase):
         self.assertEqual([None, '0', '1', '2'], list(dict.fromkeys(reasons)))
         self.assertEqual(1, self.stdlog.output.count('wait in the outbox'))
         self.assertEqual(1, self.stdlog.output.count('are sent again'))
+        self.assertNotIn('librdkafka', self.stdlog.output)
 
     def test_what_the_brokers_refuse_is_parked_and_the_rest_goes_on(self):
         self.keep()
@@ -137,6 +138,7 @@ class TestKafka(_KafkaTestCase):
         (parked,) = outbox.listed(self.context, True, 10)
         self.assertEqual('nova-compute:big', parked['publisher_id'])
         self.assertIn('too large', parked['error'])
+        self.assertNotIn('KafkaError{', parked['error'])
         self.assertEqual(1, len(self.records(1)))
 
 

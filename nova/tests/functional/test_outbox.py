@@ -276,7 +276,9 @@ class TestTrouble(OutboxTestCase):
         self.assertLessEqual(max(pauses), 5)
         self.assertEqual([0], [row['attempts'] for row in self.waiting()])
         self.publisher.failures = []
+        self.assertNotIn('are sent again', self.stdlog.output)
         self.relay._pause()
+        self.assertIn('are sent again', self.stdlog.output)
         self.relay._pause()
         self.assertEqual([], self.waiting())
         self.assertEqual(1, self.stdlog.output.count('wait in the outbox'))

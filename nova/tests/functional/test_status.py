@@ -217,8 +217,10 @@ class TestConfiguration(StatusTestCase):
     def test_a_request_that_may_wait_for_ever(self):
         self.set('DEFAULT', transport_url='rabbit://127.0.0.1:1/')
         self.assert_found('Delivery', WARNING, 'retry is -1', 'Set retry to')
-        self.set('oslo_messaging_notifications', retry=3)
-        self.assert_found('Delivery', SUCCESS, 'direct', '3 retries')
+        for retry in (0, 3):
+            self.set('oslo_messaging_notifications', retry=retry)
+            self.assert_found('Delivery', SUCCESS, 'direct',
+                              f'after {retry} retries')
         self.set('oslo_messaging_notifications', retry=-1)
         self.set('notifications', delivery='outbox')
         self.assert_found('Delivery', SUCCESS, 'outbox')
@@ -259,7 +261,8 @@ class TestBus(StatusTestCase):
     def test_a_url_that_is_read_otherwise_than_it_was_meant(self):
         for url in ('rabbit://u:hush/x@127.0.0.1/',
                     'rabbit://u:1#hush@127.0.0.1/',
-                    'rabbit://u:hush%2Fx@127.0.0.1:1/'):
+                    'rabbit://u:hush%2Fx@127.0.0.1:1/',
+                    '127.0.0.1:5672'):
             self.set('DEFAULT', transport_url=url)
             self._assert_down('percent-encoded')
 
@@ -377,6 +380,8 @@ class TestOutbox(StatusTestCase):
                 ('', 'is not set'), ('hush', 'is not a URL'),
                 ('mysql+pymysql://nova:p@hush@127.0.0.1/nova', 'be read'),
                 ('mysql+pymysql://nova:hush@h:1:2/nova', 'is not a URL'),
-                ('nope+no://nova:hush@127.0.0.1/nova', 'dialects:nope')):
+                ('nope+no://nova:hush@127.0.0.1/nova', 'dialects:nope'),
+                ('postgresql+pg8000://nova:hush@127.0.0.1/nova',
+                 "No module named 'pg8000'")):
             self.set('database', connection=url)
             self.assert_found('Outbox', FAILURE, reason, 'percent-encoded')
