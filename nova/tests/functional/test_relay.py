@@ -3,6 +3,7 @@
 
 import json
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -117,6 +118,16 @@ class TestRelayCommand(test_commands.CommandTestCase):
             database.execute('CREATE TABLE notification_outbox (id INTEGER)')
         self.assert_fails(self.run_command('relay'), 'metrics_port',
                           'Address already in use')
+
+    def test_who_holds_a_connection_does_not_hold_the_relay(self):
+        self.run_command('manage', 'db', 'sync')
+        self.store(payload='{')
+        port = servers.free_port()
+        self.write_conf(more=f'[relay]\nmetrics_port = {port}\n')
+        relay, _log = self.start()
+        with socket.create_connection(('127.0.0.1', port)):
+            relay.send_signal(signal.SIGTERM)
+            self.assertEqual(0, relay.wait(PATIENCE))
 
     def test_it_sends_parks_and_stops(self):
         self.run_command('manage', 'db', 'sync')
