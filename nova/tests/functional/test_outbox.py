@@ -234,8 +234,9 @@ class TestTrouble(OutboxTestCase):
     def setUp(self):
         super().setUp()
         self.publisher = FailingPublisher()
+        self.metrics = metrics.Metrics()
         self.relay = relay.Relay(
-            cfg.CONF, self.publisher, HeldLease(), metrics.Metrics())
+            cfg.CONF, self.publisher, HeldLease(), self.metrics)
 
     def _refuse(self, host):
         def failure(row):
@@ -276,6 +277,10 @@ class TestTrouble(OutboxTestCase):
         self.assertLessEqual(max(pauses), 5)
         self.assertEqual([0], [row['attempts'] for row in self.waiting()])
         self.publisher.failures = []
+        self.assertIn('because of the message bus: connection refused',
+                      self.stdlog.output)
+        self.assertEqual(12, self.metrics.registry.get_sample_value(
+            'nova_outbox_retried_total'))
         self.assertNotIn('are sent again', self.stdlog.output)
         self.relay._pause()
         self.assertIn('are sent again', self.stdlog.output)
@@ -283,6 +288,19 @@ class TestTrouble(OutboxTestCase):
         self.assertEqual([], self.waiting())
         self.assertEqual(1, self.stdlog.output.count('wait in the outbox'))
         self.assertEqual(1, self.stdlog.output.count('are sent again'))
+
+    def test_a_database_that_fails_is_waited_for(self):
+        self.create()
+        self._rename('notification_outbox', 'away')
+        self.assertGreater(self.relay._pause(), 0)
+        self.assertIn('because of the database: ', self.stdlog.output)
+        self._rename('away', 'notification_outbox')
+        self.relay._pause()
+        self.assertEqual([], self.waiting())
+
+    def _rename(self, name, other):
+        with db.get_engine().begin() as connection:
+            connection.exec_driver_sql(f'ALTER TABLE {name} RENAME TO {other}')
 
     def test_what_was_confirmed_before_an_outage_is_gone(self):
         for number in range(3):
