@@ -18,6 +18,9 @@ from nova.tests.functional import lifecycle
 
 QUEUE = 'versioned_notifications.info'
 
+#: what the relay may configure and write to
+WANTED = '^(nova|versioned_notifications\\.info)$'
+
 
 class TestRabbitCluster(lifecycle.LifecycleTestCase):
 
@@ -91,10 +94,18 @@ class TestRabbitCluster(lifecycle.LifecycleTestCase):
             finding for finding in check.look(cfg.CONF) if finding.code])
 
     def test_without_permission_it_waits(self):
-        permissions = ['set_permissions', '-p', 'nova', 'nova-relay']
-        wanted = '^(nova|versioned_notifications\\.info)$'
-        self.cluster.control(*permissions, wanted, '^$', '^nova$')
-        restore = [*permissions, wanted, wanted, '^nova$']
+        self._assert_waits_without(
+            'set_permissions', '-p', 'nova', 'nova-relay', WANTED, '^$',
+            '^nova$')
+
+    def test_kept_out_of_the_virtual_host_it_waits(self):
+        self._assert_waits_without(
+            'clear_permissions', '-p', 'nova', 'nova-relay')
+
+    def _assert_waits_without(self, *change):
+        self.cluster.control(*change)
+        restore = ['set_permissions', '-p', 'nova', 'nova-relay', WANTED,
+                   WANTED, '^nova$']
         self.addCleanup(self.cluster.control, *restore)
         self.create()
         self.useFixture(RelayFixture())
