@@ -23,7 +23,7 @@ from nova.notifications import delivery
 # What is wrong with the bus or its set-up, not with one notification.
 _OUTAGES = (OSError, amqp.exceptions.ConnectionError,
             amqp.exceptions.MessageNacked, amqp.exceptions.AccessRefused,
-            amqp.exceptions.NotFound, oslo_messaging.MessagingTimeout)
+            amqp.exceptions.NotFound)
 
 _MISDECLARED = 'inequivalent arg'
 
