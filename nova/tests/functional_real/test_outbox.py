@@ -180,6 +180,20 @@ class _DatabaseTests:
             {self.heard.get(timeout=10)['payload']['nova_object.data']['host']
              for _event in range(3)})
 
+    def test_an_exchange_that_is_gone_is_made_again(self):
+        self.flags(group='relay', max_attempts=1)
+        self.useFixture(RelayFixture())
+        service = self.create()
+        self.heard.get(timeout=10)
+        with kombu.Connection(
+                self.rabbit.url.replace('rabbit://', 'amqp://')) as bus:
+            bus.default_channel.exchange_delete('nova')
+        service.disabled_reason = 'x'
+        service.save()
+        self.wait_until_empty()
+        self.assertEqual(0, outbox.status(self.context)['parked'])
+        self.assertEqual('x', self.heard.get(timeout=10)[
+            'payload']['nova_object.data']['disabled_reason'])
 
     def test_another_relay_takes_over_when_the_active_one_is_killed(self):
         conf = self.write_conf()
