@@ -57,7 +57,21 @@ class NotificationOutbox(BASE):
     """
 
     __tablename__ = 'notification_outbox'
-    __table_args__ = _MYSQL
+    __table_args__ = (
+        # Both are partial where a database has partial indexes. MariaDB has
+        # none: there the first one serves the waiting rows, too, because the
+        # key of a row with parked_at = NULL goes on with its id. PostgreSQL
+        # would not use that order.
+        sa.Index('notification_outbox_parked_idx', 'parked_at', 'id',
+                 postgresql_where=sa.text('parked_at IS NOT NULL'),
+                 sqlite_where=sa.text('parked_at IS NOT NULL')),
+        sa.Index('notification_outbox_waiting_idx', 'id',
+                 postgresql_where=sa.text('parked_at IS NULL'),
+                 sqlite_where=sa.text('parked_at IS NULL')).ddl_if(
+                     # Several are allowed, but not declared.
+                     dialect=('postgresql', 'sqlite')),  # type: ignore[arg-type]
+        _MYSQL,
+    )
 
     id = sa.Column(_BigId, primary_key=True, autoincrement=True)
     aggregatetype = sa.Column(sa.String(255), nullable=False)

@@ -21,6 +21,8 @@ _INSERT = _OUTBOX.insert().inline()
 _THE_RELAY = _RELAY.c.id == 1
 _PARKED = _OUTBOX.c.parked_at.is_not(None)
 _WAITING = _OUTBOX.c.parked_at.is_(None)
+# The order of the index on parked rows: the longest parked first.
+_PARKED_ORDER = (_OUTBOX.c.parked_at, _OUTBOX.c.id)
 
 
 def exists(context: RequestContext) -> bool:
@@ -42,15 +44,32 @@ def add(context: RequestContext, values: dict[str, Any]) -> None:
 @api.pick_context_manager_reader
 def waiting(context: RequestContext, limit: int) -> list[api.Row]:
     """Return the oldest notifications that are not parked, in order."""
-    return _rows(context, _select().where(_WAITING).limit(limit))
+    return _rows(context, sa.select(_OUTBOX).where(_WAITING).order_by(
+        _OUTBOX.c.id).limit(limit))
+
+
+@api.pick_context_manager_reader
+def oldest_waiting(context: RequestContext) -> tuple[int, float] | None:
+    """Return the id and the age in seconds of the oldest waiting row.
+
+    An index finds it: the answer takes as long with a large backlog as with
+    a small one. None means that nothing waits.
+    """
+    row = api.connection_of(context).execute(
+        sa.select(_OUTBOX.c.id, _OUTBOX.c.created_at).where(_WAITING).order_by(
+            _OUTBOX.c.id).limit(1)).first()
+    if row is None:
+        return None
+    return row.id, timeutils.delta_seconds(row.created_at, timeutils.utcnow())
 
 
 @api.pick_context_manager_reader
 def listed(context: RequestContext, parked: bool,
            limit: int) -> list[api.Row]:
-    """Return the oldest notifications, or the oldest parked ones."""
-    statement = _select().limit(limit)
-    return _rows(context, statement.where(_PARKED) if parked else statement)
+    """Return the oldest notifications, or the longest parked ones."""
+    statement = sa.select(_OUTBOX).limit(limit)
+    return _rows(context, statement.where(_PARKED).order_by(*_PARKED_ORDER)
+                 if parked else statement.order_by(_OUTBOX.c.id))
 
 
 @api.transactional
@@ -159,10 +178,6 @@ def _beat(connection: sa.Connection, holder: str, *where: Any) -> bool:
 
 def _parked(ids: Sequence[int] | None) -> tuple[Any, ...]:
     return (_PARKED,) if ids is None else (_PARKED, _OUTBOX.c.id.in_(ids))
-
-
-def _select() -> Any:
-    return sa.select(_OUTBOX).order_by(_OUTBOX.c.id)
 
 
 def _rows(context: RequestContext, statement: Any) -> list[api.Row]:

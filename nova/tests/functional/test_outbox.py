@@ -439,5 +439,17 @@ class TestOperatorsView(OutboxTestCase):
         self.assertEqual([(second, 0), (third, 0)], [
             (row['id'], row['attempts']) for row in self.waiting()])
 
+    def test_oldest_waiting_passes_over_parked_ones(self):
+        self.assertIsNone(outbox.oldest_waiting(self.context))
+        for number in range(3):
+            self.create(f'h{number}')
+        first, second, _third = self.waiting()
+        outbox.refused(self.context, first['id'], 'why', park=True)
+        timeutils.set_time_override(
+            second['created_at'] + datetime.timedelta(seconds=42))
+        self.addCleanup(timeutils.clear_time_override)
+        self.assertEqual((second['id'], 42.0),
+                         outbox.oldest_waiting(self.context))
+
     def test_the_check_at_the_start(self):
         delivery.check(self.context)

@@ -45,4 +45,5 @@ def _tables() -> list[sa.Table]:
 
 
 def upgrade() -> None:
-    adoption.create_or_adopt(op.get_bind(), _tables())
+    adoption.create_or_adopt(op.get_bind(), _tables(), later_indexes={
+        'notification_outbox_parked_idx', 'notification_outbox_waiting_idx'})
