@@ -15,6 +15,7 @@ from oslo_config import cfg
 import oslo_messaging as messaging
 from oslo_serialization import jsonutils
 
+from nova import bus
 from nova import conf as nova_conf
 from nova import context as nova_context
 from nova import exception
@@ -50,7 +51,7 @@ class LossCounter(logging.Handler):
         self.lost += 1
         LOG.error('A notification was lost, %s since the start: the message '
                   'bus did not take it within [oslo_messaging_notifications] '
-                  'retry attempts', self.lost)
+                  'retry attempts, or had no queue for it', self.lost)
 
 
 LOSSES = LossCounter()
@@ -66,6 +67,7 @@ def init(conf: cfg.ConfigOpts) -> None:
     TRANSPORT = create_transport(get_transport_url())
     NOTIFICATION_TRANSPORT = messaging.get_notification_transport(
         conf, allowed_remote_exmods=exmods)
+    bus.report_unroutable(NOTIFICATION_TRANSPORT)
     wanted = conf.notifications.notification_format
     LEGACY_NOTIFIER = messaging.Notifier(
         NOTIFICATION_TRANSPORT,
