@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""nova-relay: send what the outbox holds."""
+"""nova-relay: publish what the outbox holds."""
 
 from __future__ import annotations
 
@@ -8,11 +8,22 @@ import logging
 import signal
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 from nova import config
+from nova import exception
+from nova import signals
 from nova.cmd import common
 
+if TYPE_CHECKING:
+    from nova.notifications import relay
+
+LOG = logging.getLogger(__name__)
 CONF = config.CONF
+
+#: seconds that the relay has to finish what it has begun, and then to end
+#: once its connection to the bus was cut
+_PATIENCE = (4.0, 6.0)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,18 +45,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         from nova.notifications import publisher
         from nova.notifications import relay
         delivery.check_outbox(context.get_admin_context())
-        stopping = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_arguments: stopping.set())
         counted = metrics.Metrics()
         the_relay = relay.Relay(CONF, publisher.Publisher(CONF),
                                  lease.Lease(CONF.host), counted)
         if CONF.relay.metrics_port:
             metrics.serve(CONF.relay.metrics_listen, CONF.relay.metrics_port,
                           counted, the_relay.health)
-        the_relay.run(stopping)
+        _run(the_relay)
 
     return common.run('nova-relay', argv, work)
+
+
+def _run(the_relay: relay.Relay) -> None:
+    """Let the relay work in a thread until a signal ends it.
+
+    :raises NovaException: it has ended by itself
+    """
+    stopping = threading.Event()
+    working = threading.Thread(target=the_relay.run, args=(stopping,),
+                               name='relay', daemon=True)
+    with signals.Receiver(signal.SIGTERM, signal.SIGINT) as receiver:
+        working.start()
+        while receiver.wait(1.0) is None:
+            if not working.is_alive():
+                raise exception.NovaException('the relay has ended; see its '
+                                              'log for the reason')
+        stopping.set()
+        polite, final = _PATIENCE
+        working.join(polite)
+        if working.is_alive():
+            the_relay.abort()
+            working.join(final)
+    if working.is_alive():
+        LOG.warning('The database or the message bus did not answer in time; '
+                    'another relay takes over after a few seconds')
 
 
 if __name__ == '__main__':

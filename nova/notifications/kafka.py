@@ -8,6 +8,7 @@ delivery report.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import logging
 from typing import Any
 
@@ -37,9 +38,13 @@ class Sender:
     """Sends one record at a time, so that their order is kept.
 
     :param transport: whose driver is ``kafka``
+    :param guard: called directly before a record is handed to librdkafka;
+        when it raises, the record is not sent
     """
 
-    def __init__(self, transport: oslo_messaging.Transport) -> None:
+    def __init__(self, transport: oslo_messaging.Transport,
+                 guard: Callable[[], None]) -> None:
+        self._guard = guard
         driver = transport._driver
         self._virtual_host = driver.virtual_host
         settings = driver.pconn
@@ -72,6 +77,7 @@ class Sender:
         """
         reports: list[confluent_kafka.KafkaError | None] = []
         body = jsonutils.dumps(impl_kafka.pack_message(context, message))
+        self._guard()
         try:
             self._producer.produce(
                 impl_kafka.target_to_topic(target, vhost=self._virtual_host),

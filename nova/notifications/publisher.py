@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts stored notifications on the bus, and knows whether they got there.
+"""Publishes stored notifications, and reports whether the bus took them.
 
-oslo.messaging's notifier logs a failure and goes on; here the caller must
-know, so the drivers' own way to the transport is taken.
+oslo.messaging's notifier logs a failure and goes on. The relay has to know
+of it, so it uses the transport below the notifier.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import amqp.exceptions
 from oslo_config import cfg
@@ -17,13 +17,17 @@ import oslo_messaging
 from oslo_messaging.notify import messaging
 from stevedore import named
 
+from nova import bus
 from nova.db.main import api
 from nova.notifications import delivery
 
-# What is wrong with the bus or its set-up, not with one notification.
+if TYPE_CHECKING:
+    from nova.bus import rabbit
+
+# The bus or its set-up is at fault, not this one notification.
 _OUTAGES = (OSError, amqp.exceptions.ConnectionError,
             amqp.exceptions.MessageNacked, amqp.exceptions.AccessRefused,
-            amqp.exceptions.NotFound)
+            amqp.exceptions.NotFound, oslo_messaging.MessageUndeliverable)
 
 _MISDECLARED = 'inequivalent arg'
 
@@ -40,15 +44,22 @@ class Corrupt(Exception):
     """The stored notification can't be read."""
 
 
-class Publisher:
-    """Sends to the drivers that the configuration names.
+class LeaseLost(Exception):
+    """Another relay may be active: nothing was written to the bus."""
 
-    :raises ConfigurationError: it names none that sends anything
+
+class Publisher:
+    """Publishes with the drivers that the configuration names.
+
+    :param conf: with the groups ``[notifications]`` and
+        ``[oslo_messaging_notifications]``
+    :raises ConfigurationError: no driver is named that publishes anything
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         delivery.check_enabled()
         self._conf = conf
+        self._may_publish: Callable[[], bool] = lambda: True
         self._connect()
 
     def _connect(self) -> None:
@@ -60,32 +71,74 @@ class Publisher:
             invoke_on_load=True, invoke_args=(self._conf,),
             invoke_kwds={'topics': [], 'transport': self._transport})
         self._drivers = [extension.obj for extension in manager]
+        self._rabbit: rabbit.Sender | None = None
         self._kafka: Any = None
-        if self._transport._driver._url.transport.startswith('kafka'):
+        if bus.is_rabbit(self._transport):
+            from nova.bus import rabbit
+            self._rabbit = rabbit.Sender(self._transport, self._check_lease)
+        elif self._transport._driver._url.transport.startswith('kafka'):
             # Its package is an extra.
             from nova.notifications import kafka
-            self._kafka = kafka.Sender(self._transport)
+            self._kafka = kafka.Sender(self._transport,
+                                       self._check_lease)
 
-    def publish(self, row: api.Row) -> None:
-        """Return when the bus has confirmed a notification.
+    def _check_lease(self) -> None:
+        if not self._may_publish():
+            raise LeaseLost
 
+    @property
+    def blocked(self) -> str | None:
+        """Why the bus takes no messages for now, None if it takes them."""
+        return self._rabbit.blocked if self._rabbit else None
+
+    def publish(self, row: api.Row, may_publish: Callable[[], bool]) -> None:
+        """Return when the bus has routed, stored and confirmed a message.
+
+        :param may_publish: called directly before the message is written to
+            the bus; when it returns False, nothing is written
         :raises Outage: the bus can't be reached, or takes nothing
-        :raises Refused: it does not take this one
-        :raises Corrupt: the row is none that was written here
+        :raises Refused: the bus does not take this notification
+        :raises Corrupt: the row holds no notification
+        :raises LeaseLost: this relay must not publish any more
         """
         context, message, topics = _read(row)
+        self._may_publish = may_publish
+        self._check_lease()
         try:
             for driver in self._drivers:
                 self._send(driver, row, context, message, topics)
+        except LeaseLost:
+            self._reconnect()
+            raise
         except Exception as error:
-            # Without retries the rabbit driver never opens another channel
-            # in place of one that the bus has closed.
-            self._transport.cleanup()
-            self._connect()
+            self._reconnect()
             if any(isinstance(cause, _OUTAGES) or _MISDECLARED in str(cause)
                    for cause in _causes(error)):
                 raise Outage(_first_line(error)) from error
             raise Refused(_first_line(error)) from error
+
+    def keep_alive(self) -> None:
+        """Exchange heartbeats with the bus while there is nothing to publish.
+
+        :raises Outage: the connection is dead
+        """
+        if not self._rabbit:
+            return
+        try:
+            self._rabbit.tick()
+        except Exception as error:
+            self._reconnect()
+            raise Outage(_first_line(error)) from error
+
+    def abort(self) -> None:
+        """End what another thread waits for in this publisher."""
+        if self._rabbit:
+            self._rabbit.abort()
+
+    def _reconnect(self) -> None:
+        # The driver's pool never replaces a connection that is broken.
+        self._transport.cleanup()
+        self._connect()
 
     def _send(self, driver: Any, row: api.Row, context: dict[str, Any],
               message: dict[str, Any], topics: list[str]) -> None:

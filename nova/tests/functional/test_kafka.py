@@ -120,7 +120,7 @@ class TestKafka(_KafkaTestCase):
             for record in self.records(4)]
         self.assertEqual([None, '0', '1', '2'], list(dict.fromkeys(reasons)))
         self.assertEqual(1, self.stdlog.output.count('wait in the outbox'))
-        self.assertEqual(1, self.stdlog.output.count('are sent again'))
+        self.assertEqual(1, self.stdlog.output.count('are published again'))
         self.assertNotIn('librdkafka', self.stdlog.output)
 
     def test_what_the_brokers_refuse_is_parked_and_the_rest_goes_on(self):

@@ -6,12 +6,14 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import threading
 import time
 
 import fixtures as third_party
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 from oslo_utils import timeutils
+import sqlalchemy as sa
 
 from nova import exception
 from nova import rpc
@@ -207,25 +209,32 @@ class TestRelay(OutboxTestCase):
 class FailingPublisher:
     """Fails as told; what it did not refuse is kept."""
 
+    blocked = None
+
     def __init__(self):
         self.failures = []
         self.published = []
 
-    def publish(self, row):
+    def publish(self, row, may_publish):
+        if not may_publish():
+            raise publisher.LeaseLost
         for failure in list(self.failures):
             if failure(row):
                 return
         self.published.append((row['publisher_id'], row['message_id']))
 
+    def keep_alive(self):
+        pass
+
+    def abort(self):
+        pass
+
 
 class HeldLease:
-    held = True
+    """The lease of a relay that is active, in term 1."""
 
-    def start(self):
-        pass
-
-    def stop(self):
-        pass
+    term = 1
+    holder = last_holder = 'h'
 
 
 class TestTrouble(OutboxTestCase):
@@ -250,17 +259,17 @@ class TestTrouble(OutboxTestCase):
         first.save()
         self.create('h2')
         self._refuse(':h1')
-        self.assertGreater(self.relay._pause(), 0)
+        self.assertGreater(self.relay._work(), 0)
         self.assertEqual(['nova-compute:h2'],
                          [who for who, _ in self.publisher.published])
         self.assertEqual([1, 0], [row['attempts'] for row in self.waiting()])
         for _attempt in range(4):
-            self.relay._pause()
+            self.relay._work()
         (parked,) = outbox.listed(self.context, True, 10)
         self.assertEqual(('service.create', 5, 'too large'), (
             parked['type'], parked['attempts'], parked['error']))
         self.publisher.failures = []
-        self.relay._pause()
+        self.relay._work()
         self.assertEqual([], self.waiting())
         self.assertEqual(2, len(self.publisher.published))
 
@@ -271,7 +280,7 @@ class TestTrouble(OutboxTestCase):
             raise publisher.Outage('connection refused')
 
         self.publisher.failures = [failure]
-        pauses = [self.relay._pause() for _attempt in range(12)]
+        pauses = [self.relay._work() for _attempt in range(12)]
         self.assertLess(pauses[0], 0.2)
         self.assertLess(2, pauses[-1])
         self.assertLessEqual(max(pauses), 5)
@@ -281,21 +290,21 @@ class TestTrouble(OutboxTestCase):
                       self.stdlog.output)
         self.assertEqual(12, self.metrics.registry.get_sample_value(
             'nova_outbox_retried_total'))
-        self.assertNotIn('are sent again', self.stdlog.output)
-        self.relay._pause()
-        self.assertIn('are sent again', self.stdlog.output)
-        self.relay._pause()
+        self.assertNotIn('are published again', self.stdlog.output)
+        self.relay._work()
+        self.assertIn('are published again', self.stdlog.output)
+        self.relay._work()
         self.assertEqual([], self.waiting())
         self.assertEqual(1, self.stdlog.output.count('wait in the outbox'))
-        self.assertEqual(1, self.stdlog.output.count('are sent again'))
+        self.assertEqual(1, self.stdlog.output.count('are published again'))
 
     def test_a_database_that_fails_is_waited_for(self):
         self.create()
         self._rename('notification_outbox', 'away')
-        self.assertGreater(self.relay._pause(), 0)
+        self.assertGreater(self.relay._work(), 0)
         self.assertIn('because of the database: ', self.stdlog.output)
         self._rename('away', 'notification_outbox')
-        self.relay._pause()
+        self.relay._work()
         self.assertEqual([], self.waiting())
 
     def _rename(self, name, other):
@@ -311,7 +320,7 @@ class TestTrouble(OutboxTestCase):
                 raise publisher.Outage('connection refused')
 
         self.publisher.failures = [failure]
-        self.relay._pause()
+        self.relay._work()
         self.assertEqual(['nova-compute:h1', 'nova-compute:h2'],
                          [row['publisher_id'] for row in self.waiting()])
 
@@ -323,11 +332,11 @@ class TestTrouble(OutboxTestCase):
             cfg.CONF, self.publisher, held, metrics.Metrics())
 
         def failure(row):
-            held.held = False
+            # Another relay was the active one in between.
+            held.term = 2
 
         self.publisher.failures = [failure]
-        self.relay._pause()
-        self.relay._pause()
+        self.relay._work()
         self.assertEqual(1, len(self.publisher.published))
         self.assertEqual(2, len(self.waiting()))
 
@@ -340,9 +349,9 @@ class TestLease(OutboxTestCase):
             self.useFixture(third_party.MonkeyPatch(
                 f'nova.notifications.lease.{name}', value))
 
-    def _lease(self):
+    def _lease(self, watch=lambda: True):
         candidate = lease.Lease('h')
-        candidate.start()
+        candidate.start(watch)
         self.addCleanup(candidate.stop)
         return candidate
 
@@ -420,6 +429,128 @@ class TestLease(OutboxTestCase):
         self.useFixture(third_party.MonkeyPatch(
             'nova.db.main.api.DISABLE_DB_ACCESS', False))
         self._wait(lambda: first.held)
+
+
+    def test_relay_without_progress_leaves_the_lease_to_another(self):
+        self.useFixture(third_party.MonkeyPatch(
+            'nova.notifications.lease.HANDICAP', 0.5))
+        progressing = threading.Event()
+        progressing.set()
+        first = self._lease(progressing.is_set)
+        self._wait(lambda: first.held)
+        self.assertEqual(1, first.term)
+        second = self._lease()
+        progressing.clear()
+        self._wait(lambda: second.held)
+        self.assertFalse(first.held)
+        self.assertIsNone(first.term)
+        second.stop()
+        # Nobody else is there: it takes the lease back and tries again.
+        self._wait(lambda: first.term == 2)
+
+
+class TestHealth(OutboxTestCase):
+
+    def setUp(self):
+        super().setUp()
+        for name in ('STALL', 'SILENCE'):
+            self.useFixture(third_party.MonkeyPatch(
+                f'nova.notifications.relay.{name}', 0.3))
+        self.useFixture(third_party.MonkeyPatch(
+            'nova.notifications.lease.BEAT', 0.05))
+
+    def _relay(self, publishing):
+        watched = relay.Relay(cfg.CONF, publishing, lease.Lease('h'),
+                              metrics.Metrics())
+        stopping = threading.Event()
+        thread = threading.Thread(target=watched.run, args=(stopping,))
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(stopping.set)
+        return watched
+
+    def _wait_for_trouble(self, watched, trouble):
+        deadline = time.monotonic() + 20
+        while trouble not in (watched.health()['trouble'] or 'none'):
+            self.assertLess(time.monotonic(), deadline, watched.health())
+            time.sleep(0.01)
+
+    def test_health_of_a_standby_reports_that_nobody_publishes(self):
+        outbox.take_lease(self.context, 'hung', None)
+        holding = threading.Event()
+
+        def hold():
+            while not holding.wait(0.05):
+                outbox.renew_lease(self.context.elevated(), 'hung')
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(holding.set)
+        standby = self._relay(FailingPublisher())
+        self._wait_for_trouble(standby, 'none')
+        self.create()
+        self._wait_for_trouble(standby, 'no relay publishes it')
+        health = standby.health()
+        self.assertEqual((False, 'hung'), (health['active'], health['relay']))
+        self.assertGreater(health['oldest_age'], 0)
+        outbox.remove(self.context, [self.waiting()[0]['id']])
+        self._wait_for_trouble(standby, 'none')
+
+    def test_health_reports_a_silent_database(self):
+        watched = self._relay(FailingPublisher())
+        self._wait_for_trouble(watched, 'none')
+        with self._silent_database():
+            self._wait_for_trouble(watched, 'the database: it has not answe')
+        self._wait_for_trouble(watched, 'none')
+
+    @contextlib.contextmanager
+    def _silent_database(self):
+        """Keep each statement waiting."""
+        answering = threading.Event()
+
+        def wait(*_arguments):
+            answering.wait(60)
+
+        sa.event.listen(db.get_engine(), 'before_cursor_execute', wait)
+        try:
+            yield
+        finally:
+            answering.set()
+            sa.event.remove(db.get_engine(), 'before_cursor_execute', wait)
+
+    def test_hung_publisher_is_aborted_and_gives_the_lease_up(self):
+        self.useFixture(third_party.MonkeyPatch(
+            'nova.notifications.lease.HANDICAP', 60))
+        hung = HungPublisher()
+        watched = self._relay(hung)
+        self.create()
+        self.assertTrue(hung.aborted.wait(20))
+        deadline = time.monotonic() + 20
+        while outbox.lease(self.context)[0] is not None:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        self.assertFalse(watched.health()['active'])
+        self.assertIn('has published nothing for 0.8 s', self.stdlog.output)
+
+
+class HungPublisher:
+    """Waits for a bus that does not answer, until it is aborted."""
+
+    blocked = None
+
+    def __init__(self):
+        self.aborted = threading.Event()
+
+    def publish(self, row, may_publish):
+        self.aborted.wait(60)
+        raise publisher.Outage('aborted')
+
+    def keep_alive(self):
+        pass
+
+    def abort(self):
+        self.aborted.set()
 
 
 class TestOperatorsView(OutboxTestCase):

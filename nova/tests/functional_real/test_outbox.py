@@ -157,7 +157,7 @@ class _DatabaseTests:
         self.assertEqual([str(number) for number in range(30)],
                          list(dict.fromkeys(reasons)))
         self.assertEqual(1, self.stdlog.output.count('wait in the outbox'))
-        self.assertEqual(1, self.stdlog.output.count('are sent again'))
+        self.assertEqual(1, self.stdlog.output.count('are published again'))
 
     def test_what_the_bus_refuses_is_parked_and_the_rest_goes_on(self):
         self.rabbit.limit_messages(10_000)
