@@ -19,5 +19,5 @@ listener = oslo_messaging.get_notification_listener(
     oslo_messaging.get_notification_transport(cfg.ConfigOpts(), sys.argv[1]),
     [oslo_messaging.Target(topic='versioned_notifications')], [Printer()],
     executor='threading')
-listener.start()
+listener.start(override_pool_size=1)  # more threads would change the order
 listener.wait()

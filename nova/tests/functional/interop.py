@@ -91,7 +91,8 @@ class InteropTestCase(lifecycle.LifecycleTestCase):
         transport = oslo_messaging.get_notification_transport(
             rpc.NOTIFICATION_TRANSPORT.conf, self.listening_url())
         listener = consumer.listener(transport)
-        listener.start()
+        # With more than one thread, events would be recorded in any order.
+        listener.start(override_pool_size=1)
 
         def stop() -> None:
             listener.stop()

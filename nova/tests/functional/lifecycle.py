@@ -73,7 +73,8 @@ class LifecycleTestCase(test.TestCase):
             transport,
             [oslo_messaging.Target(topic='versioned_notifications')],
             [_Endpoint(self.heard, self.schema)], executor='threading')
-        self._listener.start()
+        # With more than one thread, events would be recorded in any order.
+        self._listener.start(override_pool_size=1)
         self.addCleanup(self.stop_listening)
 
     def stop_listening(self) -> None:
