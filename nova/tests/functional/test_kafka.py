@@ -25,6 +25,8 @@ class _KafkaTestCase(lifecycle.LifecycleTestCase):
 
     def transport_url(self):
         self.kafka = self.useFixture(kafka.Kafka(self.PARTITIONS))
+        # The one that a listener without a pool joins.
+        self.kafka.add_group('oslo_messaging_consumer')
         return self.kafka.url
 
     def keep(self):
@@ -65,6 +67,7 @@ class TestKafka(_KafkaTestCase):
                 raise failures.pop()
             heard.put(event.event_type)
 
+        self.kafka.add_group('own')
         listener = consumer.Listener(consumer.connect(self.kafka.url), handle,
                                      'own')
         listener.start()
