@@ -18,6 +18,7 @@ from nova.notifications import asyncapi
 from nova.notifications import samples
 from nova.notifications import schema
 from nova.tests import fixtures
+from nova.tests.fixtures import processes
 from nova.tests.functional import lifecycle
 from nova.tests.functional import races
 from nova.tests.functional import test_commands
@@ -227,18 +228,24 @@ class TestResync(CommandTestCase):
         self.assertEqual('5 announced\n', answer)
         times = self._times()
         self.assertEqual(5, len(times))
-        for earlier, later in itertools.pairwise(times):
-            self.assertGreater((later - earlier).total_seconds(), 0.2)
-        self.assertLess((times[-1] - times[0]).total_seconds(), 3)
+        pauses = [(later - earlier).total_seconds()
+                  for earlier, later in itertools.pairwise(times)]
+        self.assertGreater(min(pauses), 0.2)
+        # A busy machine makes some of the pauses longer, but not all.
+        self.assertLess(min(pauses), 0.9)
 
-    def _start_slowly(self):
-        """Return a process that has announced one of three services."""
+    def _start_slowly(self, services):
+        """Return a process that has announced the first of some services.
+
+        It announces one a second.
+        """
         self.set_options('messagingv2', delivery='outbox')
-        for number in range(3):
+        for number in range(services):
             self.add(f'h{number}', 'nova-compute')
         process = subprocess.Popen(
-            [sys.executable, '-m', 'nova.cmd.manage', '--config-file',
-             str(self.conf), 'notifications', 'resync', '--rate', '1'],
+            [*processes.INTERRUPTIBLE, sys.executable, '-m',
+             'nova.cmd.manage', '--config-file', str(self.conf),
+             'notifications', 'resync', '--rate', '1'],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.kill)
         deadline = time.monotonic() + test_commands.PATIENCE
@@ -248,19 +255,19 @@ class TestResync(CommandTestCase):
         return process
 
     def test_it_stops_when_told(self):
-        process = self._start_slowly()
+        process = self._start_slowly(services=100)
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=test_commands.PATIENCE)
         self.assertEqual((130, '', ''), (process.returncode, output, errors))
-        self.assertLess(len(self._times()), 3)
+        self.assertLess(len(self._times()), 100)
 
     def test_what_is_deleted_meanwhile_is_left_out(self):
-        process = self._start_slowly()
-        self.query("UPDATE services SET deleted = id WHERE host = 'h2'")
-        output, errors = process.communicate(timeout=20)
-        self.assertEqual((0, '2 announced\n', ''),
+        process = self._start_slowly(services=6)
+        self.query("UPDATE services SET deleted = id WHERE host = 'h5'")
+        output, errors = process.communicate(timeout=test_commands.PATIENCE)
+        self.assertEqual((0, '5 announced\n', ''),
                          (process.returncode, output, errors))
-        self.assertEqual(2, len(self._times()))
+        self.assertEqual(5, len(self._times()))
 
     def test_without_notifications_it_is_refused(self):
         self.write_conf(wanted='unversioned')

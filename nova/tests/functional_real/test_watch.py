@@ -129,9 +129,10 @@ class TestEvents(WatchTestCase):
         """Return a nova-watch that listens, and the lines that it prints."""
         number = len(self.pools())
         process = subprocess.Popen(
-            [sys.executable, '-m', 'nova.cmd.watch', '--config-file',
-             str(self.api.conf), *arguments], stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
+            [*processes.INTERRUPTIBLE, sys.executable, '-m',
+             'nova.cmd.watch', '--config-file', str(self.api.conf),
+             *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True,
             env={**os.environ, **self.env})
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
