@@ -74,9 +74,10 @@ class TestServer(APIProcessTestCase):
         connection = http.client.HTTPConnection(where.hostname, where.port)
         connection.putrequest('PUT', f'{PATH}/enable')
         connection.putheader('Content-Length', '2')
+        connection.putheader('Expect', '100-continue')
         connection.endheaders()
-        # The worker has it when it waits for the body.
-        time.sleep(0.5)
+        # A worker handles the request once it asks for the body.
+        self.assertIn(b' 100 ', connection.sock.recv(100))
         api.process.send_signal(signal.SIGTERM)
         api.wait_for_log('Handling signal: term')
         connection.send(b'{}')

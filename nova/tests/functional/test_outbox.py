@@ -25,6 +25,7 @@ from nova.notifications import metrics
 from nova.notifications import publisher
 from nova.notifications import relay
 from nova.objects import service as service_obj
+from nova.tests.fixtures import processes
 from nova.tests.fixtures.relay import RelayFixture
 from nova.tests.functional import lifecycle
 
@@ -355,8 +356,13 @@ class TestLease(OutboxTestCase):
         self.addCleanup(candidate.stop)
         return candidate
 
+    def _disallow_takeover(self):
+        """Let nobody take over just because the machine is busy."""
+        self.useFixture(third_party.MonkeyPatch(
+            'nova.notifications.lease.TAKEOVER', 10 * processes.PATIENCE))
+
     def _wait(self, condition):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + processes.PATIENCE
         while not condition():
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)
@@ -366,19 +372,28 @@ class TestLease(OutboxTestCase):
         self._wait(lambda: any(one.held for one in candidates))
         for _look in range(30):
             time.sleep(0.03)
-            self.assertEqual(1, sum(one.held for one in candidates))
-        self.assertTrue(lease.is_alive(self.context))
+            # On a busy machine the lease can pass on, but only after a gap.
+            self.assertLessEqual(len(self._holders(candidates)), 1)
+        self._wait(lambda: lease.is_alive(self.context))
+        self._wait(lambda: self._holders(candidates))
+
+    def _holders(self, candidates):
+        """Return the candidates that held the lease at the same time."""
+        while True:
+            start = time.monotonic()
+            holders = [one for one in candidates if one.held]
+            if time.monotonic() - start < lease.BEAT:
+                return holders
 
     def test_who_stops_gives_it_up_at_once(self):
+        self._disallow_takeover()
         first = self._lease()
         self._wait(lambda: first.held)
         second = self._lease()
         time.sleep(0.2)
         self.assertFalse(second.held)
-        start = time.monotonic()
         first.stop()
         self._wait(lambda: second.held)
-        self.assertLess(time.monotonic() - start, 0.5)
 
     def test_one_that_died_is_succeeded(self):
         outbox.take_lease(self.context, 'dead', None)
@@ -402,6 +417,7 @@ class TestLease(OutboxTestCase):
         self.assertEqual('first', outbox.lease(self.context)[0])
 
     def test_clocks_do_not_matter(self):
+        self._disallow_takeover()
         first = self._lease()
         self._wait(lambda: first.held)
         timeutils.set_time_override(
