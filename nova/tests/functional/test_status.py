@@ -23,8 +23,9 @@ from nova.tests.fixtures import processes
 
 SUCCESS, WARNING, FAILURE = range(3)
 
-#: seconds within which it must answer whatever is down
-BOUND = 12
+#: Seconds within which it must answer whatever is down. Of these it waits for
+#: 8, which its answer names; the rest lets a busy machine start the process.
+BOUND = 30
 
 #: in each password that a test uses
 SECRET = 'hush'
@@ -256,7 +257,7 @@ class TestBus(StatusTestCase):
             # Longer than the whole may take.
             hosts = ','.join([f'u:hush@{where}'] * 4)
             self.set('DEFAULT', transport_url=f'rabbit://{hosts}/')
-            self._assert_down('no answer within')
+            self._assert_down('no answer within 8 s')
 
     def test_a_url_that_is_read_otherwise_than_it_was_meant(self):
         for url in ('rabbit://u:hush/x@127.0.0.1/',
@@ -371,7 +372,7 @@ class TestOutbox(StatusTestCase):
             self.set('database', connection=(
                 f'mysql+pymysql://nova:hush@127.0.0.1:{port}/nova'))
             start = time.monotonic()
-            self.assert_found('Outbox', FAILURE, 'no answer within',
+            self.assert_found('Outbox', FAILURE, 'no answer within 8 s',
                               '[database] connection')
             self.assertLess(time.monotonic() - start, BOUND)
 
