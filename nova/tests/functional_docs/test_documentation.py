@@ -24,7 +24,7 @@ from nova.tests.fixtures import servers
 from nova.tests.functional_docs import pages
 
 #: installs or tests the project itself, which others do (see .ci/run)
-_DONE = re.compile(r'python3 -m venv|pip install|(\S+=\S+ )?tox |'
+_DONE = re.compile(r'python3 -m venv|(\S+/)?pip install|(\S+=\S+ )?tox |'
                    r'etc/install.sh|systemctl ')
 
 _RUNS_ON = re.compile(r'(nova-(api|relay|service|standalone|watch)\b'
@@ -223,6 +223,22 @@ class TestExamples(base.BaseTestCase):
             check=False)
         self.assertEqual(0, done.returncode, done.stdout)
         self.assertIn('Ran 1 test', done.stdout)
+
+
+class TestInstallation(base.BaseTestCase):
+
+    def test_pip_is_used_in_virtual_environments_only(self):
+        # Debian's own Python refuses to install anything (PEP 668).
+        files = [pages.ROOT / 'README.rst', pages.ROOT / 'CONTRIBUTING.rst',
+                 *pages.SOURCE.rglob('*.rst')]
+        seen = 0
+        for file in files:
+            text = file.read_text()
+            for found in re.finditer(r'(\S*)pip install', text):
+                seen += 1
+                activated = '. .venv/bin/activate\n' in text[:found.start()]
+                self.assertTrue(found[1] or activated, file)
+        self.assertGreater(seen, 5)
 
 
 class TestSettings(base.BaseTestCase):
