@@ -7,6 +7,7 @@ import concurrent.futures
 import json
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -139,13 +140,14 @@ class _DatabaseTests:
         service = self.create()
         self.heard.get(timeout=10)
         self.rabbit.stop()
-        slowest = 0.0
+        durations = []
         for number in range(30):
             start = time.monotonic()
             service.disabled_reason = str(number)
             service.save()
-            slowest = max(slowest, time.monotonic() - start)
-        self.assertLess(slowest, 1)
+            durations.append(time.monotonic() - start)
+        # A busy machine slows down some of the changes; the bus would all.
+        self.assertLess(sorted(durations)[15], 1)
         time.sleep(2)
         self.rabbit.start()
         self.wait_until_empty()
@@ -227,12 +229,24 @@ class _DatabaseTests:
         return file
 
     def start_relay(self, conf):
+        """Start a relay and wait until it answers for its health."""
+        port = servers.free_port()
+        own = conf.with_suffix(f'.{port}')
+        processes.write_conf(own, {'relay': {'metrics_port': port}})
         process = subprocess.Popen(
-            [sys.executable, '-m', 'nova.cmd.relay', '--config-file', conf],
+            [sys.executable, '-m', 'nova.cmd.relay', '--config-file', conf,
+             '--config-file', own],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(process.wait)
         self.addCleanup(process.terminate)
-        return process
+        deadline = time.monotonic() + processes.PATIENCE
+        while True:
+            try:
+                socket.create_connection(('127.0.0.1', port)).close()
+                return process
+            except ConnectionRefusedError:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.1)
 
     def status(self, conf):
         return json.loads(processes.run(
