@@ -8,7 +8,7 @@ Functions run when the connection is handed back to the pool: a transaction
 that is over is the only one that can't be rolled back any more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 import logging
 from typing import Any
 
@@ -35,6 +35,20 @@ def defer(connection: sa.Connection, function: Callable[[], None]) -> None:
 def take(connection: sa.Connection) -> list[Callable[[], None]]:
     """Return what was deferred, and leave it to the caller to run it."""
     return connection.info.pop(_DEFERRED, [])
+
+
+def run(functions: Iterable[Callable[[], None]]) -> None:
+    """Call functions whose transaction has committed; log what they raise.
+
+    The change is made: an error must not reach the caller as if the change
+    had failed, and must not keep the other functions from running.
+    """
+    for function in functions:
+        try:
+            function()
+        except Exception:
+            LOG.exception('A function that was deferred until after the '
+                          'commit failed')
 
 
 def watch(engine: sa.Engine) -> None:
@@ -96,9 +110,4 @@ def _on_checkin(_dbapi_connection: object,
     functions = info.pop(_COMMITTED)
     for key in (_DEFERRED, _SAVEPOINTS):
         info.pop(key, None)
-    for function in functions:
-        try:
-            function()
-        except Exception:
-            # The pool would throw the connection away for it.
-            LOG.exception('What was to follow a committed transaction failed')
+    run(functions)

@@ -101,8 +101,8 @@ def in_transaction(context: RequestContext) -> bool:
 def transaction(context: RequestContext) -> Iterator[sa.Connection]:
     """Open a writer transaction on the context, or join the open one.
 
-    What was given to :func:`defer` inside runs after the outermost
-    transaction has committed.
+    Functions that were given to :func:`defer` inside run after the outermost
+    transaction has committed. What they raise is logged, not raised.
     """
     _check_access()
     outermost = not in_transaction(context)
@@ -113,14 +113,16 @@ def transaction(context: RequestContext) -> Iterator[sa.Connection]:
         if outermost:
             # Taken off the connection, so that they run with it given back.
             deferred = after_commit.take(connection)
-    for function in deferred:
-        function()
+    after_commit.run(deferred)
 
 
 def defer(context: RequestContext, function: Callable[[], None]) -> None:
-    """Call a function after the commit; now, if no transaction is open."""
+    """Call a function after the commit; now, if no transaction is open.
+
+    What the function raises is logged, not raised.
+    """
     if not in_transaction(context):
-        function()
+        after_commit.run([function])
         return
     with get_context_manager(context).writer.connection.using(
             context) as connection:
