@@ -61,8 +61,8 @@ class LifecycleTestCase(test.TestCase):
             user_id='u1', project_id='p1', is_admin=True,
             auth_token='secret-token')
 
-    def listen(self) -> None:
-        """Hear what is sent until :meth:`stop_listening`."""
+    def listen(self, topic: str = 'versioned_notifications') -> None:
+        """Hear what is sent to a topic until :meth:`stop_listening`."""
         url = self.listening_url()
         transport = rpc.NOTIFICATION_TRANSPORT
         if url:
@@ -71,7 +71,7 @@ class LifecycleTestCase(test.TestCase):
             self.addCleanup(transport.cleanup)
         self._listener = oslo_messaging.get_notification_listener(
             transport,
-            [oslo_messaging.Target(topic='versioned_notifications')],
+            [oslo_messaging.Target(topic=topic)],
             [_Endpoint(self.heard, self.schema)], executor='threading')
         # With more than one thread, events would be recorded in any order.
         self._listener.start(override_pool_size=1)

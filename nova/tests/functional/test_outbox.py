@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import queue
 import threading
 import time
 
@@ -16,7 +17,6 @@ from oslo_utils import timeutils
 import sqlalchemy as sa
 
 from nova import exception
-from nova import rpc
 from nova.db.main import api as db
 from nova.db.main import outbox
 from nova.notifications import delivery
@@ -144,15 +144,25 @@ class TestRelay(OutboxTestCase):
             for message in heard])
         self.wait_until_empty()
 
-    def test_it_goes_to_the_topics_of_its_time(self):
-        self.create()
+    def test_notification_goes_to_the_topics_of_its_time(self):
+        self.create('before')
         self.flags(group='notifications',
                    versioned_notifications_topics=['another'])
-        rpc.cleanup()
-        rpc.init(cfg.CONF)
+        self.create('after')
         self.useFixture(RelayFixture())
         self.wait_until_empty()
-        self.assertEqual([], outbox.listed(self.context, True, 10))
+        self.assertEqual(['nova-compute:before'], self._publishers(
+            self.heard_events(1)))
+        self.assertTrue(self.heard.empty())
+        self.stop_listening()
+        self.listen('another')
+        self.assertEqual(['nova-compute:after'], self._publishers(
+            self.heard_events(1)))
+        self.assertRaises(queue.Empty, self.heard.get, timeout=0.2)
+
+    @staticmethod
+    def _publishers(messages):
+        return [message['publisher_id'] for message in messages]
 
     def test_what_an_older_version_stored_is_sent_as_it_is(self):
         payload = {'nova_object.name': 'ServiceStatusPayload',
