@@ -8,6 +8,7 @@ to the database and is undone with the change, or wait for the commit.
 from __future__ import annotations
 
 from collections.abc import Callable
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -87,9 +88,19 @@ def _outbox(context: RequestContext, notification: Notification) -> None:
 
 
 def _json(value: Any) -> str:
-    # What can't be JSON has oslo's way of being written.
-    return orjson.dumps(value, default=jsonutils.to_primitive,
-                        option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
+    """Return compact JSON in ASCII.
+
+    Texts of MySQL's charset utf8 can't store characters of four bytes. The
+    relay decodes this JSON, so the escapes do not show in what it sends.
+    """
+    # orjson refuses lone surrogates, which direct sends.
+    with contextlib.suppress(orjson.JSONEncodeError):
+        # Values that JSON does not know are converted as oslo.messaging does.
+        text = orjson.dumps(value, default=jsonutils.to_primitive,
+                            option=orjson.OPT_PASSTHROUGH_DATETIME)
+        if text.isascii():
+            return text.decode()
+    return jsonutils.dumps(value, separators=(',', ':'))
 
 
 def lock_holder(context: RequestContext) -> RequestContext:

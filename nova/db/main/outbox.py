@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import re
 from typing import Any
 
 from oslo_db import exception as db_exc
@@ -23,6 +24,10 @@ _PARKED = _OUTBOX.c.parked_at.is_not(None)
 _WAITING = _OUTBOX.c.parked_at.is_(None)
 # The order of the index on parked rows: the longest parked first.
 _PARKED_ORDER = (_OUTBOX.c.parked_at, _OUTBOX.c.id)
+_ERROR_LENGTH = 2_000
+# PostgreSQL stores no NUL, MySQL's charset utf8 no character of four bytes,
+# and no database half a character.
+_UNSTORABLE = re.compile('[\0\ud800-\udfff\U00010000-\U0010ffff]')
 
 
 def exists(context: RequestContext) -> bool:
@@ -82,13 +87,14 @@ def remove(context: RequestContext, ids: Sequence[int]) -> int:
 @api.transactional
 def refused(context: RequestContext, outbox_id: int, error: str,
             park: bool) -> None:
-    """Keep why the bus did not take a notification.
+    """Keep why the bus did not take a notification that waits.
 
     :param park: try no more
     """
+    # One that another relay has parked meanwhile stays parked.
     api.connection_of(context).execute(
-        _OUTBOX.update().where(_OUTBOX.c.id == outbox_id).values(
-            attempts=_OUTBOX.c.attempts + 1, error=error,
+        _OUTBOX.update().where(_OUTBOX.c.id == outbox_id, _WAITING).values(
+            attempts=_OUTBOX.c.attempts + 1, error=_storable(error),
             parked_at=timeutils.utcnow() if park else None))
 
 
@@ -174,6 +180,13 @@ def _beat(connection: sa.Connection, holder: str, *where: Any) -> bool:
     return connection.execute(
         _RELAY.update().where(_THE_RELAY, *where).values(
             holder=holder, beat=_RELAY.c.beat + 1)).rowcount == 1
+
+
+def _storable(text: str) -> str:
+    """Return a text that every database can store, not too long to read."""
+    return _UNSTORABLE.sub(
+        lambda found: found[0].encode('unicode_escape').decode(),
+        text[:_ERROR_LENGTH])
 
 
 def _parked(ids: Sequence[int] | None) -> tuple[Any, ...]:

@@ -58,17 +58,23 @@ class _DatabaseTests:
                    versioned_notifications_topics=['raw'])
         rpc.cleanup()
         rpc.init(cfg.CONF)
+        # Four bytes in UTF-8, special in JSON, and half of a character.
+        self.context.user_name = '𠮷野'
+        self.context.project_name = 'Müll "\0\x7f\u2028\\'
+        self.context.remote_address = '\ud83d'
         service = self.create()
         self.useFixture(RelayFixture())
         self._raw()
         sent = []
         for way in ('outbox', 'direct'):
             self.flags(group='notifications', delivery=way)
-            service.disabled = True
+            service.disabled_reason = 'Größe ändern 野'
             service.save()
             sent.append(self._raw())
         self.assertEqual(*sent)
         self.assertIn('"priority": "INFO"', sent[0][0])
+        self.assertIn(r'"_context_user_name": "\ud842\udfb7\u91ce"',
+                      sent[0][0])
         self._check_properties(sent[0][2])
 
     def _check_properties(self, properties):
@@ -181,6 +187,21 @@ class _DatabaseTests:
             {'h0', 'h1', 'h2'},
             {self.heard.get(timeout=10)['payload']['nova_object.data']['host']
              for _event in range(3)})
+
+    def test_error_with_any_character_is_kept_with_the_parked_row(self):
+        outbox.add(self.context, {
+            'aggregatetype': 'service', 'aggregateid': 'u', 'priority': 'info',
+            'type': 'service.update', 'publisher_id': 'nova-compute:h1',
+            'message_id': 'm', 'timestamp': 't', 'payload': '{}',
+            'topics': '["versioned_notifications"]',
+            'context': json.dumps(['𠮷野', 'x' * 60_000])})
+        self.useFixture(RelayFixture())
+        self.wait_until_empty()
+        (parked,) = outbox.listed(self.context, True, 10)
+        self.assertRegex(parked['error'],
+                         r"^context is \['\\U00020bb7野', 'xxx")
+        outbox.refused(self.context, parked['id'], 'later', park=False)
+        self.assertEqual([parked], outbox.listed(self.context, True, 10))
 
     def test_an_exchange_that_is_gone_is_made_again(self):
         self.flags(group='relay', max_attempts=1)
