@@ -69,8 +69,12 @@ def _send(context: RequestContext, notification: Notification) -> None:
                       notification.publisher_id)
 
 
-def _outbox(context: RequestContext, notification: Notification) -> None:
-    """Store what oslo.messaging would have sent, for the relay to send."""
+def store(context: RequestContext, notification: Notification,
+          topics: list[str] | None = None) -> None:
+    """Store what oslo.messaging would have sent, for the relay to send.
+
+    :param topics: to send it to; None means those of ``nova.conf``
+    """
     aggregate = notification.payload['nova_object.data']
     sent_context = rpc.RequestContextSerializer(None).serialize_context(
         context.redacted_copy())
@@ -83,7 +87,8 @@ def _outbox(context: RequestContext, notification: Notification) -> None:
         'timestamp': str(timeutils.utcnow()),
         'publisher_id': notification.publisher_id,
         'priority': notification.priority,
-        'topics': _json(CONF.notifications.versioned_notifications_topics),
+        'topics': _json(CONF.notifications.versioned_notifications_topics
+                        if topics is None else topics),
         'context': _json(sent_context)})
 
 
@@ -154,5 +159,5 @@ def check_outbox(context: RequestContext) -> None:
 
 _DELIVERIES: dict[str, Callable[[RequestContext, Notification], None]] = {
     'direct': _direct,
-    'outbox': _outbox,
+    'outbox': store,
 }

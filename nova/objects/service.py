@@ -430,12 +430,36 @@ def _announce(service: Service, row: db.Row, action: str) -> None:
     stored = Service._from_row(service._context, row)
     if 'availability_zone' in service:
         stored.availability_zone = service.availability_zone
-    service_notification.ServiceStatusNotification(
+    _notification(
+        stored, service_notification.ServiceStatusPayload(stored), action,
+    ).emit(service._context)
+
+
+def current_notification(context: Any, row: db.Row,
+                         action: str) -> delivery.Notification:
+    """Return the notification of a service as its row is now.
+
+    It works even while notifications are disabled in this process, for
+    ``nova-manage``, whose ``nova.conf`` need not name a bus.
+
+    :param action: value of NotificationAction
+    :raises ValueError: a service of this host or binary can't be announced
+    """
+    _check_publisher(row['host'], row['binary'])
+    stored = Service._from_row(context, row)
+    return _notification(
+        stored, service_notification.ServiceStatusPayload.of(service=stored),
+        action).to_delivery()
+
+
+def _notification(
+        stored: Service, payload: service_notification.ServiceStatusPayload,
+        action: str) -> service_notification.ServiceStatusNotification:
+    return service_notification.ServiceStatusNotification(
         priority=fields.NotificationPriority.INFO,
         event_type=notification.EventType(object='service', action=action),
         publisher=notification.NotificationPublisher.from_service_obj(stored),
-        payload=service_notification.ServiceStatusPayload(stored),
-    ).emit(service._context)
+        payload=payload)
 
 
 @base.NovaObjectRegistry.register

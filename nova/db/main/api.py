@@ -324,6 +324,17 @@ def service_get_by_uuid(context: RequestContext, service_uuid: str) -> Row:
 
 
 @pick_context_manager_reader
+def service_get_all_by_uuids(context: RequestContext,
+                             uuids: Iterable[str]) -> dict[str, Row]:
+    """Return the services with these uuids that are not deleted, by uuid.
+
+    The uuids are sent in one statement: some hundreds at most.
+    """
+    return {row['uuid']: row for row in _all(
+        context, _SERVICES.c.uuid.in_(list(uuids)), _SERVICES.c.deleted == 0)}
+
+
+@pick_context_manager_reader
 def service_get_by_host_and_topic(context: RequestContext, host: str,
                                   topic: str) -> Row | None:
     """Return the enabled service of a host and topic, or None."""

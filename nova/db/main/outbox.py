@@ -77,6 +77,34 @@ def listed(context: RequestContext, parked: bool,
                  if parked else statement.order_by(_OUTBOX.c.id))
 
 
+@api.pick_context_manager_reader
+def newest_id(context: RequestContext) -> int:
+    """Return the highest id of a notification, 0 if there is none."""
+    return api.connection_of(context).scalar(
+        sa.select(sa.func.max(_OUTBOX.c.id))) or 0
+
+
+@api.pick_context_manager_reader
+def fetch_parked_after(context: RequestContext, after: int, up_to: int,
+                       limit: int) -> list[api.Row]:
+    """Return the first parked notifications of a range of ids, in id order.
+
+    :param after: id before the range
+    :param up_to: last id of the range
+    """
+    return _rows(context, sa.select(_OUTBOX).where(
+        _PARKED, _OUTBOX.c.id > after, _OUTBOX.c.id <= up_to).order_by(
+            _OUTBOX.c.id).limit(limit))
+
+
+@api.pick_context_manager_reader
+def fetch_parked(context: RequestContext,
+                 ids: Sequence[int]) -> list[api.Row]:
+    """Return those of the notifications that are parked, in id order."""
+    return _rows(context, sa.select(_OUTBOX).where(
+        *_parked(ids)).order_by(_OUTBOX.c.id))
+
+
 @api.transactional
 def remove(context: RequestContext, ids: Sequence[int]) -> int:
     """Delete notifications; return how many there were."""
@@ -99,11 +127,8 @@ def refused(context: RequestContext, outbox_id: int, error: str,
 
 
 @api.transactional
-def unpark(context: RequestContext, ids: Sequence[int] | None) -> int:
-    """Let the relay try parked notifications again; return how many.
-
-    :param ids: None means all
-    """
+def unpark(context: RequestContext, ids: Sequence[int]) -> int:
+    """Let the relay try parked notifications again; return how many."""
     return api.connection_of(context).execute(
         _OUTBOX.update().where(*_parked(ids)).values(
             attempts=0, parked_at=None)).rowcount

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import functools
 import logging
-from typing import Any
+from typing import Any, Self
 
 from oslo_versionedobjects import exception as ovo_exception
 
@@ -172,6 +172,21 @@ class NotificationPayloadBase(NotificationObject):
         :param sources: objects by the names that ``SCHEMA`` uses
         :raises ValueError: None, or another value that the field can't have
         """
+        self._copy(set_none, sources)
+
+    @classmethod
+    def of(cls, **sources: Any) -> Self:
+        """Return a populated payload, even while notifications are disabled.
+
+        :param sources: objects by the names that ``SCHEMA`` uses
+        :raises ValueError: None, or another value that the field can't have
+        """
+        payload = cls.__new__(cls)
+        NotificationPayloadBase.__init__(payload)
+        payload._copy(True, sources)
+        return payload
+
+    def _copy(self, set_none: bool, sources: dict[str, Any]) -> None:
         classes: Any = tuple(
             (name, type(source)) for name, source in sources.items())
         payload_class: Any = type(self)
@@ -242,12 +257,16 @@ class NotificationBase(NotificationObject):
             raise AssertionError(
                 f'{self.payload.obj_name()} was not populated: '
                 'populate_schema() must be called before emit()')
+        delivery.deliver(context, self.to_delivery())
+
+    def to_delivery(self) -> delivery.Notification:
+        """Return what :mod:`nova.notifications.delivery` delivers."""
         self.payload.obj_reset_changes(recursive=True)
-        delivery.deliver(context, delivery.Notification(
+        return delivery.Notification(
             publisher_id=f'{self.publisher.source}:{self.publisher.host}',
             event_type=self.event_type.to_notification_event_type_field(),
             priority=self.priority,
-            payload=self.payload.obj_to_primitive()))
+            payload=self.payload.obj_to_primitive())
 
 
 def notification_sample(sample: str) -> Callable[[Any], Any]:

@@ -592,7 +592,8 @@ class TestOperatorsView(OutboxTestCase):
             status['depth'], status['parked'], status['relay']))
         self.assertEqual(0, outbox.discard(self.context, [third]))
         self.assertEqual(1, outbox.discard(self.context, [first, third]))
-        self.assertEqual(1, outbox.unpark(self.context, None))
+        self.assertEqual(0, outbox.unpark(self.context, [third]))
+        self.assertEqual(1, outbox.unpark(self.context, [second, third]))
         self.assertEqual([(second, 0), (third, 0)], [
             (row['id'], row['attempts']) for row in self.waiting()])
 

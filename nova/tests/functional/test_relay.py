@@ -29,6 +29,8 @@ delivery = outbox
 driver = log
 '''
 
+UUID = 'e81d66a4-ddd3-4aba-8a84-171d1cb4d339'
+
 COLUMNS = {
     'aggregatetype': 'service', 'aggregateid': 'u', 'type': 'service.update',
     'payload': '{"nova_object.data": {}}', 'message_id': 'm1',
@@ -184,16 +186,87 @@ class TestRelayCommand(test_commands.CommandTestCase):
         listed = self.outbox('list', '--parked', '--limit', '1').stdout
         self.assertIn('too large', listed)
         self.assertEqual(5, len(listed.splitlines()))
-        self.assertEqual('1 will be tried again\n',
-                         self.outbox('retry', '2', '1').stdout)
         self.assertEqual('1 discarded\n', self.outbox('discard', '3').stdout)
-        self.assertEqual('1 discarded\n',
+        self.assertEqual('2 discarded\n',
                          self.outbox('discard', '--all').stdout)
         status = self.status()
-        self.assertEqual((2, 0), (status['depth'], status['parked']))
+        self.assertEqual((1, 0), (status['depth'], status['parked']))
+
+    def _store_parked(self):
+        """Store a service and parked notifications of it and of others."""
+        with sqlite3.connect(self.folder / 'nova.sqlite') as database:
+            database.execute(
+                'INSERT INTO services (host, binary, topic, report_count, '
+                'disabled, deleted, forced_down, version, uuid) VALUES '
+                "('h1', 'nova-compute', 'compute', 3, 0, 0, 0, 74, ?)",
+                (UUID,))
+        self.store(message_id='waiting')
+        for aggregateid, event in (
+                (UUID, 'service.update'), ('deleted', 'service.update'),
+                ('deleted', 'service.delete'), ('other', 'other.update')):
+            self.store(parked_at='2026-01-01 00:00:01.000000', error='large',
+                       aggregateid=aggregateid, message_id=event, type=event,
+                       aggregatetype=event.partition('.')[0])
+
+    def test_list_tells_which_parked_ones_are_superseded(self):
+        self.run_command('manage', 'db', 'sync')
+        self._store_parked()
+        self.assertEqual(
+            [(1, False), (2, True), (3, True), (4, False), (5, False)],
+            [(row['id'], row['superseded']) for row in json.loads(
+                self.outbox('list', '--format', 'json').stdout)])
+        listed = self.outbox('list').stdout.splitlines()
+        self.assertEqual(
+            ['superseded', '', 'yes', 'yes', 'no', 'no'],
+            [line.split('|')[7].strip() for line in listed
+             if line.startswith('| ')])
+
+    def test_retry_says_what_it_does_with_each(self):
+        self.run_command('manage', 'db', 'sync')
+        self._store_parked()
+        done = self.outbox('retry', '1', '2', '99', '2')
+        self.assertEqual((0, ''), (done.returncode, done.stderr))
+        self.assertEqual([
+            '1 is not parked', '99 is not parked',
+            '0 sent again as they were, 1 replaced by the current state, '
+            '0 dropped, 0 left parked'], done.stdout.splitlines())
+        done = self.outbox('retry', '--all')
+        self.assertEqual([
+            'dropped 3, service.update of nova-compute:h1: its service is '
+            'deleted',
+            'left 5, other.update of nova-compute:h1: no current state to '
+            'compare it with is known; give its id to send it as it was',
+            '1 sent again as they were, 0 replaced by the current state, '
+            '1 dropped, 1 left parked'], done.stdout.splitlines())
+        self.assertEqual(
+            {'sent_again': 1, 'replaced': 0, 'dropped': 0, 'left': 0,
+             'not_parked': [4], 'details': []},
+            json.loads(self.outbox('retry', '4', '5', '--format',
+                                   'json').stdout))
+        with sqlite3.connect(self.folder / 'nova.sqlite') as database:
+            waiting = list(database.execute(
+                'SELECT message_id, type FROM notification_outbox WHERE '
+                'parked_at IS NULL ORDER BY id'))
+        self.assertEqual([
+            ('waiting', 'service.update'),
+            ('service.delete', 'service.delete'),
+            ('other.update', 'other.update'),
+            (waiting[-1][0], 'service.update')], waiting)
+
+    def test_retry_needs_no_bus_and_no_outbox_in_its_configuration(self):
+        self.conf.write_text(
+            '[DEFAULT]\ntransport_url = none:/\n[database]\n'
+            f'connection = sqlite:///{self.folder}/nova.sqlite\n')
+        self.run_command('manage', 'db', 'sync')
+        self._store_parked()
+        done = self.outbox('retry', '2')
+        self.assertEqual((0, ''), (done.returncode, done.stderr))
+        self.assertIn('1 replaced by the current state', done.stdout)
+        self.assertEqual(2, self.status()['depth'])
 
     def test_wrong_usage(self):
         self.run_command('manage', 'db', 'sync')
         for arguments in ((), ('discard',), ('retry', 'x'), ('list', '--limit',
-                          '0'), ('discard', '--all', '1')):
+                          '0'), ('discard', '--all', '1'),
+                          ('retry', str(2 ** 63))):
             self.assertEqual(2, self.outbox(*arguments).returncode)
