@@ -81,9 +81,9 @@ def _status() -> None:
         holder += ', silent'
     age = state['oldest_age']
     table.show(('', ''), [
-        ('waiting', str(state['depth'])),
+        ('waiting', outbox.describe_count(state['depth'])),
         ('oldest', '-' if age is None else f'{age:,.1f} s'),
-        ('parked', str(state['parked'])),
+        ('parked', outbox.describe_count(state['parked'])),
         ('active relay', holder)])
 
 

@@ -55,11 +55,13 @@ class _Backlog:
     def collect(self) -> Iterator[core.Metric]:
         status = outbox.status(nova_context.get_admin_context())
         for name, text, value in (
-                ('depth', 'Notifications that wait for the bus.',
+                ('depth', 'Notifications that wait for the bus, counted up to '
+                 f'{outbox.COUNTED:,}.',
                  status['depth']),
                 ('oldest_seconds', 'Age of the oldest of them, 0 without.',
                  status['oldest_age'] or 0),
-                ('parked_depth', 'Notifications that are parked.',
+                ('parked_depth', 'Notifications that are parked, counted up '
+                 f'to {outbox.COUNTED:,}.',
                  status['parked'])):
             yield core.GaugeMetricFamily(_PREFIX + name, text, value)
 

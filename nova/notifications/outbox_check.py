@@ -70,21 +70,22 @@ def _look(context: nova_context.RequestContext,
 
 
 def _rows(state: dict[str, Any], used: bool) -> Iterator[findings.Finding]:
-    depth, age, parked = state['depth'], state['oldest_age'], state['parked']
-    if depth and not used:
+    age, depth = state['oldest_age'], outbox.describe_count(state['depth'])
+    if state['depth'] and not used:
         yield findings.warning(_NAME, (
-            f'{depth:,} wait although delivery is direct. Keep nova-relay '
+            f'{depth} wait although delivery is direct. Keep nova-relay '
             'running until they are sent.'))
-    elif depth and age > OLD:
+    elif age is not None and age > OLD:
         yield findings.warning(_NAME, (
-            f'{depth:,} wait, the oldest for {age:,.0f} s. See below whether '
+            f'{depth} wait, the oldest for {age:,.0f} s. See below whether '
             'a relay runs and the bus can be reached, and read the log of '
             'nova-relay.'))
     else:
-        yield findings.success(_NAME, f'{depth:,} wait.')
-    if parked:
+        yield findings.success(_NAME, f'{depth} wait.')
+    if state['parked']:
+        parked = outbox.describe_count(state['parked'])
         yield findings.warning(_NAME, (
-            f"{parked:,} are parked. See why with 'nova-manage outbox list "
+            f"{parked} are parked. See why with 'nova-manage outbox list "
             "--parked', then let the relay try them again ('nova-manage "
             "outbox retry') or delete them ('nova-manage outbox discard')."))
 

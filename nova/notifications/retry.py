@@ -88,17 +88,22 @@ def retry(context: RequestContext,
             else:
                 others.append(row)
         services = db.service_get_all_by_uuids(context, states)
-        deleted = []
+        deleted, known = [], []
         for uuid, group in states.items():
+            event = _event(group)
             if uuid not in services:
                 deleted += _ids(group)
-                continue
-            event = _event(group)
-            yield from _retry_service(
-                context, services[uuid]['id'], _ids(group),
-                known=sent.get(uuid) in (_CREATE, event))
-            sent[uuid] = event
+            elif sent.get(uuid) in (_CREATE, event):
+                known += _ids(group)
+            else:
+                decisions = _retry_service(
+                    context, services[uuid]['id'], _ids(group))
+                yield from decisions
+                if any(decision.fate is not Fate.LEFT
+                       for decision in decisions):
+                    sent[uuid] = event
         yield from _retry_deleted(context, deleted)
+        yield from _replace(context, known)
         yield from _retry_others(context, _ids(others), named=ids is not None)
 
 
@@ -165,11 +170,8 @@ def _event(rows: Iterable[db.Row]) -> str:
 
 @db.transactional
 def _retry_service(context: RequestContext, service_id: int,
-                   ids: Sequence[int], known: bool) -> list[Decision]:
-    """Retry the notifications of a service that existed a moment ago.
-
-    :param known: its current state is in the outbox already
-    """
+                   ids: Sequence[int]) -> list[Decision]:
+    """Retry the notifications of a service that existed a moment ago."""
     try:
         # Until the commit nobody can change the service, and no other retry
         # can read its parked rows.
@@ -185,16 +187,26 @@ def _retry_service(context: RequestContext, service_id: int,
             context, service, event.partition('.')[2])
     except ValueError as error:
         return [_decision(row, Fate.LEFT, str(error)) for row in rows]
-    kept = [] if known else [
-        row['id'] for row in rows
-        if row['type'] == event and _tells(row, current)][-1:]
-    replaced = [row['id'] for row in rows if row['id'] not in kept]
-    outbox.unpark(context, kept)
-    outbox.discard(context, replaced)
-    if not known and not kept:
+    kept = [row for row in rows
+            if row['type'] == event and _tells(row, current)][-1:]
+    decisions = [_decision(row, Fate.SENT_AGAIN if row in kept
+                           else Fate.REPLACED) for row in rows]
+    _carry_out(context, decisions)
+    if not kept:
         delivery.store(context, current, _topics(rows[-1]))
-    return [_decision(row, Fate.REPLACED if row['id'] in replaced
-                      else Fate.SENT_AGAIN) for row in rows]
+    return decisions
+
+
+@db.transactional
+def _replace(context: RequestContext, ids: Sequence[int]) -> list[Decision]:
+    """Delete notifications of services whose current state is stored already.
+
+    These are older than that state, so no service needs to be locked.
+    """
+    decisions = [_decision(row, Fate.REPLACED)
+                 for row in outbox.fetch_parked(context, ids)]
+    _carry_out(context, decisions)
+    return decisions
 
 
 @db.transactional
@@ -226,11 +238,14 @@ def _retry_others(context: RequestContext, ids: Sequence[int],
 
 
 def _carry_out(context: RequestContext, decisions: list[Decision]) -> None:
-    for fate, work in ((Fate.SENT_AGAIN, outbox.unpark),
-                       (Fate.DROPPED, outbox.discard)):
-        ids = [decision.id for decision in decisions if decision.fate is fate]
-        if ids:
-            work(context, ids)
+    unparked = [decision.id for decision in decisions
+                if decision.fate is Fate.SENT_AGAIN]
+    discarded = [decision.id for decision in decisions
+                 if decision.fate in (Fate.REPLACED, Fate.DROPPED)]
+    if unparked:
+        outbox.unpark(context, unparked)
+    if discarded:
+        outbox.discard(context, discarded)
 
 
 def _decide_unchanged(row: db.Row) -> Decision:

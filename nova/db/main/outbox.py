@@ -15,6 +15,9 @@ from nova.context import RequestContext
 from nova.db.main import api
 from nova.db.main import models
 
+#: rows of each kind that :func:`status` counts at most
+COUNTED = 50_000
+
 _OUTBOX: Any = models.NotificationOutbox.__table__
 _RELAY: Any = models.NotificationRelay.__table__
 # Its number is not asked for.
@@ -24,6 +27,8 @@ _PARKED = _OUTBOX.c.parked_at.is_not(None)
 _WAITING = _OUTBOX.c.parked_at.is_(None)
 # The order of the index on parked rows: the longest parked first.
 _PARKED_ORDER = (_OUTBOX.c.parked_at, _OUTBOX.c.id)
+# Waiting rows among which the oldest is looked for.
+_NEXT = 100
 _ERROR_LENGTH = 2_000
 # PostgreSQL stores no NUL, MySQL's charset utf8 no character of four bytes,
 # and no database half a character.
@@ -55,17 +60,19 @@ def waiting(context: RequestContext, limit: int) -> list[api.Row]:
 
 @api.pick_context_manager_reader
 def oldest_waiting(context: RequestContext) -> tuple[int, float] | None:
-    """Return the id and the age in seconds of the oldest waiting row.
+    """Return the id of the next waiting row, and the oldest age in seconds.
 
-    An index finds it: the answer takes as long with a large backlog as with
-    a small one. None means that nothing waits.
+    None means that nothing waits. An index finds the row: the answer takes as
+    long with a large backlog as with a small one. The age is the highest of
+    the next rows, because the clocks of the hosts that wrote them may differ.
     """
-    row = api.connection_of(context).execute(
-        sa.select(_OUTBOX.c.id, _OUTBOX.c.created_at).where(_WAITING).order_by(
-            _OUTBOX.c.id).limit(1)).first()
-    if row is None:
+    first = sa.select(_OUTBOX.c.id, _OUTBOX.c.created_at).where(
+        _WAITING).order_by(_OUTBOX.c.id).limit(_NEXT).subquery()
+    outbox_id, created_at = api.connection_of(context).execute(sa.select(
+        sa.func.min(first.c.id), sa.func.min(first.c.created_at))).one()
+    if outbox_id is None:
         return None
-    return row.id, timeutils.delta_seconds(row.created_at, timeutils.utcnow())
+    return outbox_id, timeutils.delta_seconds(created_at, timeutils.utcnow())
 
 
 @api.pick_context_manager_reader
@@ -148,18 +155,22 @@ def discard(context: RequestContext, ids: Sequence[int] | None) -> int:
 def status(context: RequestContext) -> dict[str, Any]:
     """Return ``depth``, ``oldest_age``, ``parked`` and ``relay``.
 
-    The age is in seconds, None if nothing waits; the relay is the holder of
-    the lease, or None.
+    Depth and parked are exact up to ``COUNTED``; they stop there, so that the
+    time to count does not grow with the backlog. The age is in seconds, None
+    if nothing waits; the relay is the holder of the lease, or None.
     """
     connection = api.connection_of(context)
-    depth, oldest, parked = connection.execute(sa.select(
-        sa.func.count(), sa.func.min(sa.case(
-            (_WAITING, _OUTBOX.c.created_at))),
-        sa.func.count(_OUTBOX.c.parked_at)).select_from(_OUTBOX)).one()
-    age = oldest and timeutils.delta_seconds(oldest, timeutils.utcnow())
-    return {'depth': depth - parked, 'oldest_age': age, 'parked': parked,
+    oldest = oldest_waiting(context)
+    return {'depth': _count(connection, _WAITING, _OUTBOX.c.id),
+            'oldest_age': None if oldest is None else oldest[1],
+            'parked': _count(connection, _PARKED, *_PARKED_ORDER),
             'relay': connection.scalar(
                 sa.select(_RELAY.c.holder).where(_THE_RELAY))}
+
+
+def describe_count(count: int) -> str:
+    """Return a number of :func:`status` as operators read it."""
+    return f'{count:,} or more' if count >= COUNTED else f'{count:,}'
 
 
 @api.pick_context_manager_reader
@@ -205,6 +216,14 @@ def _beat(connection: sa.Connection, holder: str, *where: Any) -> bool:
     return connection.execute(
         _RELAY.update().where(_THE_RELAY, *where).values(
             holder=holder, beat=_RELAY.c.beat + 1)).rowcount == 1
+
+
+def _count(connection: sa.Connection, where: Any, *order: Any) -> int:
+    """Count rows up to ``COUNTED``, in the order of their index."""
+    some = sa.select(_OUTBOX.c.id).where(where).order_by(*order).limit(
+        COUNTED).subquery()
+    return connection.scalar(
+        sa.select(sa.func.count()).select_from(some)) or 0
 
 
 def _storable(text: str) -> str:
