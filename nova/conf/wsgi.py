@@ -41,6 +41,15 @@ OPTS: list[cfg.Opt] = [
         help='PEM file with the authorities whose client certificates '
              'nova-api accepts. Set, a client without one is refused; needs '
              'ssl_cert_file.'),
+    cfg.IntOpt(
+        'client_timeout', min=1, default=30,
+        help='Seconds that a client of nova-api has for a TLS handshake, for '
+             'sending a whole request, and for taking each MiB of an '
+             'answer. A request that is not whole by then is answered with '
+             '408, and its connection is closed. Raise it for clients on '
+             'very slow links; it costs no thread, but each nova-api process '
+             'holds 512 connections at most, and gives up the one that keeps '
+             'it waiting longest when another one comes.'),
     cfg.StrOpt(
         'secure_proxy_ssl_header', deprecated_group='DEFAULT',
         deprecated_for_removal=True,

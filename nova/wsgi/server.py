@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from gunicorn import arbiter
 from gunicorn import glogging
 from gunicorn.app import base
-from gunicorn.workers import gthread
 from oslo_config import cfg
+from oslo_middleware import sizelimit
 
 from nova import config
 from nova import exception
-from nova.api.openstack import faults
+from nova.wsgi import worker
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 BACKLOG = 2048
-
-_ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 
 
 def listen(conf: cfg.ConfigOpts) -> socket.socket:
@@ -127,12 +125,14 @@ class _Server(base.BaseApplication):
 
     def load_config(self) -> None:
         conf = self.conf
+        conf.register_opts(sizelimit.OPTS, group='oslo_middleware')
         settings: dict[str, Any] = {
             # gunicorn closes what it is given.
             'bind': f'fd://{os.dup(self._bound.fileno())}',
             'workers': conf.osapi_compute_workers,
             'threads': conf.osapi_compute_threads,
-            'worker_class': _Worker,
+            'worker_class': worker.Worker,
+            'worker_connections': worker.MAX_CONNECTIONS,
             'logger_class': _Log,
             'loglevel': 'debug' if conf.debug else 'info',
             'graceful_timeout': conf.graceful_shutdown_timeout or 2 ** 31,
@@ -177,7 +177,8 @@ class _Arbiter(arbiter.Arbiter):
     def spawn_worker(self) -> int:
         # Held back until the worker handles them: one that arrived before
         # would be lost, and the worker would not stop.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        before = signal.pthread_sigmask(
+            signal.SIG_BLOCK, worker.ENDING_SIGNALS)
         try:
             return super().spawn_worker()
         finally:
@@ -195,41 +196,3 @@ class _Log(glogging.Logger):
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
-
-
-class _Reply:
-    """A socket that keeps what is sent."""
-
-    sent = b''
-
-    def gettimeout(self) -> float:
-        return 0.0
-
-    def sendall(self, data: bytes) -> None:
-        self.sent += data
-
-
-class _Worker(gthread.ThreadWorker):
-
-    def init_signals(self) -> None:
-        super().init_signals()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-
-    def handle_error(self, req: Any, client: Any, addr: Any,
-                     exc: Exception) -> None:
-        """Answer what is no HTTP with a fault instead of a page."""
-        reply = _Reply()
-        super().handle_error(req, reply, addr, exc)
-        if not reply.sent:
-            return
-        head, _blank, _page = reply.sent.partition(b'\r\n\r\n')
-        protocol, code, reason = head.partition(b'\r\n')[0].split(b' ', 2)
-        fault = faults.response(int(code), f'{reason.decode()}: {exc}')
-        try:
-            client.sendall(
-                b'%s %s %s\r\nConnection: close\r\n'
-                b'Content-Type: application/json; charset=UTF-8\r\n'
-                b'Content-Length: %d\r\n\r\n%s' % (
-                    protocol, code, reason, len(fault.body), fault.body))
-        except OSError:
-            LOG.debug('The client did not wait for its answer')

@@ -11,7 +11,6 @@ from urllib import parse
 
 import orjson
 import webob
-import webob.request
 
 from nova.api import validation
 from nova.api.openstack import api_version_request as microversion
@@ -110,7 +109,7 @@ def _body(request: webob.Request) -> Any:
     try:
         body = request.body
         return json.loads(body) if body else None
-    except (ValueError, RecursionError, webob.request.DisconnectionError):
+    except (ValueError, RecursionError, OSError):
         raise Fault(400, 'Malformed request body') from None
 
 

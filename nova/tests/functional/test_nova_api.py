@@ -2,6 +2,7 @@
 """nova-api as a process, over real connections."""
 
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import os
@@ -21,6 +22,7 @@ from oslotest import base
 import trustme
 
 from nova.tests.fixtures import processes
+from nova.wsgi import worker
 
 PATH = '/v2.1/os-services'
 
@@ -34,19 +36,38 @@ class APIProcessTestCase(base.BaseTestCase):
         with request.urlopen(api.url + path, timeout=30, **kwargs) as answer:
             return json.load(answer)
 
+    def connect(self, api):
+        where = parse.urlsplit(api.url)
+        return socket.create_connection(
+            (where.hostname, where.port), timeout=processes.PATIENCE)
+
+    def read(self, connection):
+        """Return what comes until the server closes the connection."""
+        answer = b''
+        while chunk := connection.recv(65536):
+            answer += chunk
+        return answer
+
     def send(self, api, *lines, body=b''):
         """Return what the server answers to raw bytes, to its end."""
-        where = parse.urlsplit(api.url)
-        with socket.create_connection(
-                (where.hostname, where.port), timeout=30) as connection:
+        with self.connect(api) as connection:
             connection.sendall(b''.join(
                 line.encode('latin-1') + b'\r\n' for line in lines)
                 + b'\r\n' + body)
-            answer = b''
-            while chunk := connection.recv(65536):
-                answer += chunk
+            answer = self.read(connection)
         head, _blank, text = answer.partition(b'\r\n\r\n')
         return int(head.split(b' ')[1]), head.decode(), text.decode()
+
+    def certificates(self):
+        """Return an authority, and the files of it and of the server."""
+        folder = self.useFixture(fixtures.TempDir())
+        authority = trustme.CA()
+        server = authority.issue_cert('127.0.0.1')
+        names = {name: folder.join(name) for name in ('ca', 'cert', 'key')}
+        authority.cert_pem.write_to_path(names['ca'])
+        server.cert_chain_pems[0].write_to_path(names['cert'])
+        server.private_key_pem.write_to_path(names['key'])
+        return authority, names
 
     def is_fault(self, answer, code):
         status, head, text = answer
@@ -121,13 +142,7 @@ class TestServer(APIProcessTestCase):
         self.assertEqual({'services': []}, self.get(api))
 
     def test_tls_with_client_certificates(self):
-        folder = self.useFixture(fixtures.TempDir())
-        authority = trustme.CA()
-        server = authority.issue_cert('127.0.0.1')
-        names = {name: folder.join(name) for name in ('ca', 'cert', 'key')}
-        authority.cert_pem.write_to_path(names['ca'])
-        server.cert_chain_pems[0].write_to_path(names['cert'])
-        server.private_key_pem.write_to_path(names['key'])
+        authority, names = self.certificates()
         api = self.start(wsgi={'ssl_cert_file': names['cert'],
                                'ssl_key_file': names['key'],
                                'ssl_ca_file': names['ca']})
@@ -139,6 +154,28 @@ class TestServer(APIProcessTestCase):
         self.assertEqual('https://127.0.0.1', self.get(
             api, '/', context=context)['versions'][0]['links'][0]['href']
             .rpartition(':')[0])
+
+    def test_a_body_follows_100_continue(self):
+        api = self.start()
+        with self.connect(api) as client:
+            client.sendall(f'PUT {PATH}/enable HTTP/1.1\r\nHost: h\r\n'
+                           'Expect: 100-continue\r\nContent-Length: 2\r\n'
+                           'Connection: close\r\n\r\n'.encode())
+            self.assertEqual(b'HTTP/1.1 100 Continue\r\n\r\n',
+                             client.recv(65536))
+            client.sendall(b'{}')
+            self.assertTrue(self.read(client).startswith(b'HTTP/1.1 400 '))
+
+    def test_pipelined_requests_are_answered_in_order(self):
+        api = self.start()
+        with self.connect(api) as client:
+            for path, more in (('/healthcheck', ''), ('/nope', ''),
+                               (PATH, 'Connection: close\r\n')):
+                client.sendall(f'GET {path} HTTP/1.1\r\nHost: h\r\n{more}'
+                               '\r\n'.encode())
+            answers = self.read(client)
+        self.assertEqual([b'200', b'300', b'200'], re.findall(
+            rb'HTTP/1.1 (\d+) ', answers))
 
     def test_under_another_server(self):
         api = self.start()
@@ -153,6 +190,103 @@ class TestServer(APIProcessTestCase):
                  'OS_NOVA_CONFIG_FILES': 'nova.conf;nova.conf'},
             capture_output=True, text=True, check=True, timeout=60)
         self.assertEqual('{"services":[]}\n', done.stdout)
+
+
+class TestSlowClients(APIProcessTestCase):
+    """Clients that hold their connection must not keep others waiting."""
+
+    HEAD = f'GET {PATH} HTTP/1.1\r\nHost: h\r\n'.encode()
+    BODY = f'PUT {PATH}/enable HTTP/1.1\r\nHost: h\r\n'.encode()
+
+    def start(self, seconds=3600, **groups):
+        wsgi = {'client_timeout': seconds, **groups.pop('wsgi', {})}
+        return super().start(wsgi=wsgi, **groups)
+
+    def hold(self, api, number, sent=b''):
+        """Return connections over which something was sent."""
+        held = []
+        for _connection in range(number):
+            connection = self.connect(api)
+            self.addCleanup(connection.close)
+            connection.sendall(sent)
+            held.append(connection)
+        return held
+
+    def is_healthy(self, api, **kwargs):
+        with request.urlopen(f'{api.url}/healthcheck',
+                             timeout=processes.PATIENCE, **kwargs) as answer:
+            self.assertEqual(200, answer.status)
+
+    def test_half_requests_keep_nobody_waiting(self):
+        api = self.start(DEFAULT={'osapi_compute_workers': 2})
+        for sent in (b'', self.HEAD[:5], self.HEAD,
+                     self.BODY + b'Content-Length: 9\r\n\r\n{',
+                     self.BODY + b'Transfer-Encoding: chunked\r\n\r\n9\r\n{',
+                     b'GET / HTTP/1.1\r\nHost: h\r\n\r\n' + self.HEAD):
+            self.hold(api, 100, sent)
+            self.is_healthy(api)
+            self.assertEqual({'services': []}, self.get(api))
+
+    def test_requests_that_trickle_keep_nobody_waiting(self):
+        api = self.start()
+        held = self.hold(api, 100, self.HEAD)
+        for _time in range(3):
+            for connection in held:
+                connection.sendall(b'x')
+            self.is_healthy(api)
+
+    def test_answers_that_are_not_read_keep_nobody_waiting(self):
+        api = self.start(DEFAULT={'osapi_compute_threads': 2})
+        api.add_services(*((f'host{number}', 'nova-compute')
+                           for number in range(1000)))
+        # More than buffers hold.
+        self.hold(api, 10, (self.HEAD + b'\r\n') * 100)
+        self.is_healthy(api)
+
+    def test_unfinished_handshakes_keep_nobody_waiting(self):
+        _authority, names = self.certificates()
+        api = self.start(wsgi={'ssl_cert_file': names['cert'],
+                               'ssl_key_file': names['key']})
+        self.hold(api, 100, b'\x16\x03\x01')
+        self.is_healthy(
+            api, context=ssl.create_default_context(cafile=names['ca']))
+
+    def test_more_connections_than_one_process_holds(self):
+        api = self.start()
+        oldest, *_others = self.hold(api, worker.MAX_CONNECTIONS, self.HEAD)
+        self.is_healthy(api)
+        self.assertEqual(b'', self.read(oldest))
+
+    def test_half_a_request_is_ended_with_a_fault(self):
+        api = self.start(seconds=1)
+        held = self.hold(api, 20, self.BODY + b'Content-Length: 9\r\n\r\n{')
+        for connection in held:
+            head, _blank, text = self.read(connection).partition(b'\r\n\r\n')
+            self.assertTrue(head.startswith(b'HTTP/1.1 408 Request Timeout'))
+            self.assertEqual({'computeFault': {
+                'code': 408, 'message': 'The whole request must arrive '
+                'within 1 seconds'}}, json.loads(text))
+        self.assertIn('127.0.0.1 did not send its whole request', api.log)
+
+    def test_a_connection_without_a_request_is_closed(self):
+        api = self.start(seconds=1)
+        for connection in self.hold(api, 20):
+            self.assertEqual(b'', self.read(connection))
+
+    def test_a_client_that_does_not_read_is_dropped(self):
+        api = self.start(seconds=1, DEFAULT={'debug': True})
+        api.add_services(*((f'host{number}', 'nova-compute')
+                           for number in range(1000)))
+        self.hold(api, 1, (self.HEAD + b'\r\n') * 100)
+        api.wait_for_log('The connection with .* was ended')
+        self.assertLess(api.log.count('"GET /v2.1/os-services" status: 200'),
+                        100)
+
+    def test_sigterm_does_not_wait_for_clients_that_sent_nothing(self):
+        api = self.start()
+        self.hold(api, 20)
+        self.is_healthy(api)
+        self.assertEqual(0, api.stop())
 
 
 class TestBadRequests(APIProcessTestCase):
