@@ -77,11 +77,16 @@ class RequestContext(context.RequestContext):
         return values
 
     def redacted_copy(self, **kwargs: Any) -> RequestContext:
-        """Return a copy without token and catalog, fit for a notification."""
+        """Return a copy that is fit for a notification.
+
+        It has no tokens and no catalog, and does not tell every consumer
+        the address of the caller.
+        """
         redacted = copy.copy(self)
         redacted.auth_token = None
         redacted.service_token = None
         redacted.service_catalog = []
+        redacted.remote_address = None
         return redacted
 
     def elevated(self, read_deleted: str | None = None) -> RequestContext:
@@ -104,14 +109,16 @@ class RequestContext(context.RequestContext):
         :raises PolicyNotAuthorized: the rule denies it, and fatal is set
         """
         from nova import policy
-        if target is None:
-            target = {'project_id': self.project_id, 'user_id': self.user_id}
         return policy.authorize(self, action, target, fatal)
 
 
 def get_context() -> RequestContext:
-    """Return a context without user and without rights."""
-    return RequestContext(is_admin=False)
+    """Return a context without user and without rights.
+
+    Like :func:`get_admin_context` it leaves the thread's current context,
+    which logging reads, as it is.
+    """
+    return RequestContext(is_admin=False, overwrite=False)
 
 
 def get_admin_context(read_deleted: str = 'no') -> RequestContext:

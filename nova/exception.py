@@ -5,11 +5,16 @@ Each class names its message in ``msg_fmt``, filled from the keyword arguments
 it is raised with, and its HTTP status in ``code``.
 """
 
+import logging
+
+LOG = logging.getLogger(__name__)
+
 
 class NovaException(Exception):
     """Base of all exceptions raised here.
 
     :ivar kwargs: the values the message was made of, with ``code`` added
+    :ivar message: the text
     """
 
     msg_fmt = 'An unknown exception occurred.'
@@ -20,7 +25,18 @@ class NovaException(Exception):
 
     def __init__(self, message: str | None = None, **kwargs: object) -> None:
         self.kwargs = {'code': self.code, **kwargs}
-        super().__init__(message or self.msg_fmt % self.kwargs)
+        self.message = str(message or self._filled_template())
+        super().__init__(self.message)
+
+    def _filled_template(self) -> str:
+        try:
+            return self.msg_fmt % self.kwargs
+        except (KeyError, TypeError, ValueError) as error:
+            # A mistake of the caller, which must not hide what it reports.
+            LOG.error('The message of %s could not be made of its keywords '
+                      '%s: %r', type(self).__name__, sorted(self.kwargs),
+                      error)
+            return self.msg_fmt
 
     def format_message(self) -> str:
         """Return the text to show to a user."""

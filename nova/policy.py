@@ -58,13 +58,16 @@ def authorize(context: RequestContext, action: str,
     """Check whether the context may do the action.
 
     :param action: name of a registered rule
-    :param target: attributes of what is acted on
+    :param target: attributes of what is acted on; the context's own project
+        and user if None
     :param fatal: raise instead of returning False
     :raises PolicyNotAuthorized: it may not, and fatal is set
     """
+    if target is None:
+        target = _own_target(context)
     try:
         return _enforcer().authorize(
-            action, target or {}, context, do_raise=fatal,
+            action, target, context, do_raise=fatal,
             exc=exception.PolicyNotAuthorized, action=action)
     except policy.InvalidScope as error:
         if fatal:
@@ -74,4 +77,9 @@ def authorize(context: RequestContext, action: str,
 
 def check_is_admin(context: RequestContext) -> bool:
     """Return whether the context's roles make it an administrator's."""
-    return _enforcer().authorize('context_is_admin', {}, context)
+    return _enforcer().authorize(
+        'context_is_admin', _own_target(context), context)
+
+
+def _own_target(context: RequestContext) -> dict[str, Any]:
+    return {'project_id': context.project_id, 'user_id': context.user_id}

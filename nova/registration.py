@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from nova import exception
+from nova.conf import CONF
 from nova.notifications import delivery
 from nova.objects import service as service_obj
 
@@ -47,6 +48,26 @@ def register(context: Any, host: str, binary: str, topic: str | None,
     else:
         found.check_minimum_version()
     return found
+
+
+def check_computes(context: Any) -> None:
+    """Refuse to start a process beside a nova-compute that is too old.
+
+    :raises TooOldComputeService: the oldest nova-compute is older than this
+        release supports, and [workarounds]
+        disable_compute_service_check_for_ffu is not set
+    """
+    oldest = service_obj.OLDEST_SUPPORTED_SERVICE_VERSION
+    needed = service_obj.SERVICE_VERSION_ALIASES[oldest]
+    found = service_obj.Service.get_minimum_version(context, 'nova-compute')
+    if not 0 < found < needed:
+        return
+    error = exception.TooOldComputeService(
+        oldest_supported_version=oldest, scope='system',
+        min_service_level=found, oldest_supported_service=needed)
+    if not CONF.workarounds.disable_compute_service_check_for_ffu:
+        raise error
+    LOG.warning('%s', error)
 
 
 def _in_the_way(context: Any, host: str, topic: str | None,

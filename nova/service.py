@@ -96,7 +96,7 @@ class Service(oslo_service.Service):
                 CONF.periodic_fuzzy_delay if periodic_fuzzy_delay is None
                 else periodic_fuzzy_delay),
             periodic_interval_max=periodic_interval_max, topic_alt=topic_alt)
-        _check_computes()
+        registration.check_computes(nova_context.get_admin_context())
         return service
 
     def start(self) -> None:
@@ -146,21 +146,6 @@ class Service(oslo_service.Service):
         self.report_interval = CONF.report_interval
         self.tg.stop_timers()
         self._join()
-
-
-def _check_computes() -> None:
-    oldest = service_obj.OLDEST_SUPPORTED_SERVICE_VERSION
-    needed = service_obj.SERVICE_VERSION_ALIASES[oldest]
-    found = service_obj.Service.get_minimum_version(
-        nova_context.get_admin_context(), 'nova-compute')
-    if not 0 < found < needed:
-        return
-    error = exception.TooOldComputeService(
-        oldest_supported_version=oldest, scope='system',
-        min_service_level=found, oldest_supported_service=needed)
-    if not CONF.workarounds.disable_compute_service_check_for_ffu:
-        raise error
-    LOG.warning('%s', error)
 
 
 def _check_tempdir() -> None:

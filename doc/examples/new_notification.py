@@ -15,9 +15,12 @@ class AggregatePayload(base.NotificationPayloadBase):
     fields = {
         'uuid': fields.UUIDField(),
         'name': fields.StringField(),
+        'hosts': fields.ListOfStringsField(nullable=True),
+        'metadata': fields.DictOfStringsField(nullable=True),
     }
 
-    SCHEMA = {'uuid': ('aggregate', 'uuid'), 'name': ('aggregate', 'name')}
+    SCHEMA = {name: ('aggregate', name)
+              for name in ('uuid', 'name', 'hosts', 'metadata')}
 
     def __init__(self, aggregate):
         super().__init__()

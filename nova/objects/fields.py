@@ -11,14 +11,78 @@ from oslo_versionedobjects import fields
 
 from nova import exception
 
+# The types that versioned objects and payloads are made of, so that their
+# modules need no other import.
+AutoTypedField = fields.AutoTypedField
+BaseEnumField = fields.BaseEnumField
+Boolean = fields.Boolean
 BooleanField = fields.BooleanField
+DateTime = fields.DateTime
 DateTimeField = fields.DateTimeField
+Dict = fields.Dict
+DictOfIntegersField = fields.DictOfIntegersField
+DictOfListOfStringsField = fields.DictOfListOfStringsField
+DictOfNullableStringsField = fields.DictOfNullableStringsField
+DictOfSetOfIntegersField = fields.DictOfSetOfIntegersField
+DictOfStringsField = fields.DictOfStringsField
+DictProxyField = fields.DictProxyField
+Enum = fields.Enum
+EnumField = fields.EnumField
 Field = fields.Field
+FieldType = fields.FieldType
+FlexibleBoolean = fields.FlexibleBoolean
+FlexibleBooleanField = fields.FlexibleBooleanField
+Float = fields.Float
+FloatField = fields.FloatField
+IPAddress = fields.IPAddress
+IPAddressField = fields.IPAddressField
+IPNetwork = fields.IPNetwork
+IPNetworkField = fields.IPNetworkField
+IPV4Address = fields.IPV4Address
+IPV4AddressField = fields.IPV4AddressField
+IPV4AndV6Address = fields.IPV4AndV6Address
+IPV4AndV6AddressField = fields.IPV4AndV6AddressField
+IPV4Network = fields.IPV4Network
+IPV4NetworkField = fields.IPV4NetworkField
+IPV6Address = fields.IPV6Address
+IPV6AddressField = fields.IPV6AddressField
+IPV6Network = fields.IPV6Network
+IPV6NetworkField = fields.IPV6NetworkField
+Integer = fields.Integer
 IntegerField = fields.IntegerField
+List = fields.List
+ListOfDictOfNullableStringsField = fields.ListOfDictOfNullableStringsField
+ListOfEnumField = fields.ListOfEnumField
+ListOfIntegersField = fields.ListOfIntegersField
+ListOfListsOfStringsField = fields.ListOfListsOfStringsField
 ListOfObjectsField = fields.ListOfObjectsField
+ListOfSetsOfIntegersField = fields.ListOfSetsOfIntegersField
+ListOfStringsField = fields.ListOfStringsField
+ListOfUUIDField = fields.ListOfUUIDField
+MACAddress = fields.MACAddress
+MACAddressField = fields.MACAddressField
+NonNegativeFloat = fields.NonNegativeFloat
+NonNegativeFloatField = fields.NonNegativeFloatField
+NonNegativeInteger = fields.NonNegativeInteger
+NonNegativeIntegerField = fields.NonNegativeIntegerField
+Object = fields.Object
 ObjectField = fields.ObjectField
+PCIAddress = fields.PCIAddress
+PCIAddressField = fields.PCIAddressField
+SensitiveString = fields.SensitiveString
+SensitiveStringField = fields.SensitiveStringField
+Set = fields.Set
+SetOfIntegersField = fields.SetOfIntegersField
+SetOfStringsField = fields.SetOfStringsField
+StateMachine = fields.StateMachine
+String = fields.String
 StringField = fields.StringField
+StringPattern = fields.StringPattern
+UUID = fields.UUID
 UUIDField = fields.UUIDField
+UnspecifiedDefault = fields.UnspecifiedDefault
+VersionPredicate = fields.VersionPredicate
+VersionPredicateField = fields.VersionPredicateField
 
 
 class BaseNovaEnum(fields.Enum):

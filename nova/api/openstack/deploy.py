@@ -56,11 +56,12 @@ def loadapp(conf: cfg.ConfigOpts) -> WSGIApplication:
         return identified(requestlog.RequestLog(_SizeLimiter(
             _authenticated(application, conf), conf)))
 
-    unversioned = public(versions.VersionList())
+    documents = {'v2.1': identified(versions.VersionDocument('v2.1')),
+                 'v2': public(versions.VersionDocument('v2'))}
+    unversioned = public(versions.VersionList(documents))
     application: WSGIApplication = _ByFirstPart({
-        'v2.1': (identified(versions.VersionDocument('v2.1')),
-                 checked(wsgi.ComputeApplication())),
-        'v2': (public(versions.VersionDocument('v2')),
+        'v2.1': (documents['v2.1'], checked(wsgi.ComputeApplication())),
+        'v2': (documents['v2'],
                checked(wsgi.ComputeApplication(legacy=True))),
         'healthcheck': (healthcheck.Healthcheck(None, conf), unversioned),
     }, unversioned)

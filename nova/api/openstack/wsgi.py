@@ -16,6 +16,7 @@ from nova.api import validation
 from nova.api.openstack import api_version_request as microversion
 from nova.api.openstack import faults
 from nova.api.openstack.compute import services
+from nova.api.openstack.compute import versions
 from nova.api.openstack.compute.schemas import services as schemas
 from nova.api.openstack.faults import Fault
 
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
 CONTEXT = 'nova.context'
 VERSION = 'nova.api_version'
 
-_PATH = re.compile(r'(?:/(?P<project>[0-9a-f-]+))?/os-services'
-                   r'(?:/(?P<target>[^/]+))?')
+_PATH = re.compile(r'(?:/(?P<project>[0-9a-f-]+))?/(?:'
+                   r'os-services(?:/(?P<target>[^/]+))?|'
+                   r'versions/(?P<version>[^/]+))')
 _JSON_TYPES = ('application/json', 'application/vnd.openstack.compute+json')
 
 
 class ComputeApplication:
-    """Answers os-services.
+    """Answers os-services, and versions by their id.
 
     :param legacy: behave as /v2: microversions are not known, and unknown
         keys of a body are dropped
@@ -60,8 +62,12 @@ class ComputeApplication:
             request.environ[VERSION] = version
             body = _body(request)
             _check_project(request, route['project'])
-            response = self._dispatch(
-                request, version, route['target'], body)
+            if route['version'] is None:
+                response = self._dispatch(
+                    request, version, route['target'], body)
+            else:
+                response = _json(
+                    versions.document_of(request, route['version']))
         except Exception as error:
             response = faults.response_to(error)
         if not self._legacy:

@@ -34,6 +34,7 @@ def init_application(name: str) -> WSGIApplication:
     places.
 
     :param name: ``osapi_compute``
+    :raises TooOldComputeService: a nova-compute is older than supported
     """
     config.parse_args(['nova-api'], default_config_files=_config_files())
     config.setup_logging()
@@ -50,11 +51,13 @@ def init_application(name: str) -> WSGIApplication:
 def register(name: str) -> None:
     """Make or take up the record of the API on this host.
 
+    :raises TooOldComputeService: a nova-compute is older than supported
     :raises ServiceTooOld: newer processes of the API are there
     """
     objects.register_all()
     service_obj.Service.enable_min_version_cache()
     context = nova_context.get_admin_context()
+    registration.check_computes(context)
     host, binary = config.CONF.host, f'nova-{name}'
     registration.register(
         context, host, binary, None,

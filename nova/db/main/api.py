@@ -38,6 +38,10 @@ _LENGTHS = {column.name: column.type.length for column in _SERVICES.columns
             if isinstance(column.type, sa.String) and column.type.length}
 
 
+#: codes of MariaDB and MySQL for a text that is none in a column's charset
+_NOT_COMPARABLE = (1267, 3988)
+
+
 class Row(dict[str, Any]):
     """A row as callers of Nova's use it: ``row['host']`` or ``row.host``."""
 
@@ -235,8 +239,9 @@ def service_update(context: RequestContext, service_id: int,
                    values: dict[str, Any]) -> Row:
     """Change a service and return its row.
 
-    A ``report_count`` is a heartbeat: it moves ``last_seen_up``, and the
-    counter never goes back, whoever else beats for the same record.
+    A ``report_count`` is a heartbeat: it sets ``last_seen_up`` to now unless
+    a time is given, and the counter never goes back, whoever else beats for
+    the same record.
 
     :raises ServiceNotFound: there is no such service, or it was deleted
     :raises ServiceFieldTooLong: a text is longer than its column
@@ -250,14 +255,17 @@ def service_update(context: RequestContext, service_id: int,
         stored = _SERVICES.c.report_count
         values['report_count'] = sa.case(
             (stored < count, count), else_=stored + 1)
-        values['last_seen_up'] = now
+        values.setdefault('last_seen_up', now)
     connection = connection_of(context)
     with _explained(values):
         result = connection.execute(
             _SERVICES.update().where(*_alive(service_id)).values(values))
     if not result.rowcount:
         raise exception.ServiceNotFound(service_id=service_id)
-    return _by_id(connection, service_id)
+    row = _by_id(connection, service_id)
+    # MariaDB stores whole seconds; the caller gets the time that it was.
+    row['updated_at'] = values['updated_at']
+    return row
 
 
 @transactional
@@ -458,15 +466,28 @@ def _by_id(connection: sa.Connection, service_id: int) -> Row:
 
 def _all(context: RequestContext, *where: Any) -> list[Row]:
     statement = sa.select(_SERVICES).where(*where).order_by(_SERVICES.c.id)
-    found = connection_of(context).execute(statement)
-    return [_row(values) for values in found]
+    return _fetch(context, statement)
 
 
 def _first(context: RequestContext, *where: Any) -> Row | None:
     statement = sa.select(_SERVICES).where(*where).order_by(
         _SERVICES.c.id).limit(1)
-    values = connection_of(context).execute(statement).first()
-    return None if values is None else _row(values)
+    rows = _fetch(context, statement)
+    return rows[0] if rows else None
+
+
+def _fetch(context: RequestContext, statement: sa.Select[Any]) -> list[Row]:
+    """Return the rows of a query that compares columns with texts.
+
+    No row matches a text with characters that its column can't store.
+    """
+    try:
+        found = connection_of(context).execute(statement)
+    except sa.exc.OperationalError as error:
+        if error.orig is None or error.orig.args[0] not in _NOT_COMPARABLE:
+            raise
+        return []
+    return [_row(values) for values in found]
 
 
 def _one(context: RequestContext, missing: exception.NovaException,

@@ -11,6 +11,7 @@ from nova.conf import CONF
 from nova.db.main import api as db
 from nova.objects import service as service_obj
 from nova.tests import fixtures
+from nova.tests.fixtures import api as api_fixture
 from nova.tests.functional import api_base
 
 HEADERS = ('OpenStack-API-Version', 'X-OpenStack-Nova-API-Version')
@@ -54,6 +55,45 @@ class TestDiscovery(api_base.APITestCase):
             self.assertEqual('compute 2.1', response.headers[HEADERS[0]])
         legacy = self._get('/v2/').json['version']
         self.assertEqual(('v2.0', ''), (legacy['id'], legacy['version']))
+
+    def test_accept_chooses_the_document_of_a_version(self):
+        for accept, path in (
+                ('application/json;version=2.1', '/v2.1/'),
+                ('application/json; version="2.1", */*;q=0.1', '/v2.1/'),
+                ('application/vnd.openstack.compute+json;version=2.1',
+                 '/v2.1/'),
+                ('application/json;version=2', '/v2/')):
+            chosen = self._get('/', Accept=accept)
+            document = self._get(path)
+            self.assertEqual(200, chosen.status_int)
+            self.assertEqual(document.json, chosen.json)
+            self.assertEqual(document.headers.get(HEADERS[0]),
+                             chosen.headers.get(HEADERS[0]))
+
+    def test_accept_without_a_known_version_lists_the_versions(self):
+        for accept in ('application/json', 'application/json;version=3',
+                       'text/html;version=2.1', '*/*', ';', ''):
+            self.assertEqual(['versions'],
+                             list(self._get('/', Accept=accept).json))
+        self.assertEqual(300, self._get(
+            '/os-services', Accept='application/json;version=2.1').status_int)
+
+    def test_versions_below_a_version(self):
+        for mount in ('/v2.1', '/v2'):
+            for project in ('', f'/{api_fixture.PROJECT_ID}'):
+                for version_id, path in (('v2.1', '/v2.1/'),
+                                         ('v2.0', '/v2/')):
+                    response = self._get(
+                        f'{mount}{project}/versions/{version_id}')
+                    self.assertEqual(200, response.status_int)
+                    self.assertEqual(self._get(path).json, response.json)
+        path = f'/v2.1/{api_fixture.PROJECT_ID}/versions'
+        self.assertEqual('compute 2.1', self._get(
+            f'{path}/v2.1').headers[HEADERS[0]])
+        self.assertEqual({'itemNotFound': {
+            'code': 404, 'message': 'Version v3 could not be found.'}},
+            self._get(f'{path}/v3').json)
+        self.assertEqual(404, self._get(f'{path}/v2.1', 'DELETE').status_int)
 
     def test_an_unknown_path_offers_the_versions(self):
         response = self._get('/v3/os-services')

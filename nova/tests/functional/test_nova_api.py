@@ -2,7 +2,6 @@
 """nova-api as a process, over real connections."""
 
 import concurrent.futures
-import contextlib
 import http.client
 import json
 import os
@@ -332,6 +331,54 @@ class TestBadRequests(APIProcessTestCase):
                 self.api, f'GET {path.replace("/", "/v2.1/", 1)} HTTP/1.1'
                 if path.startswith('/\xff') else f'GET {path} HTTP/1.1',
                 'Host: h', 'Connection: close'), 400)
+
+
+class TestOldComputes(APIProcessTestCase):
+    """nova-api does not run beside a nova-compute that is too old."""
+
+    def setUp(self):
+        super().setUp()
+        self.api = self.start()
+        self.api.stop()
+        self.api.add_services(('old', 'nova-compute'), version=71)
+
+    def load(self):
+        """Load the application as a WSGI server does."""
+        return subprocess.run(
+            [sys.executable, '-c',
+             'from nova.wsgi.osapi_compute import application'],
+            env={**os.environ, 'OS_NOVA_CONFIG_DIR': str(self.api.conf.parent),
+                 'OS_NOVA_CONFIG_FILES': 'nova.conf'},
+            capture_output=True, text=True, check=False,
+            timeout=processes.PATIENCE)
+
+    def test_the_command_says_why_it_does_not_start(self):
+        done = subprocess.run(
+            [sys.executable, '-m', 'nova.cmd.api', '--config-file',
+             self.api.conf], capture_output=True, text=True, check=False,
+            timeout=processes.PATIENCE)
+        self.assertEqual((1, ''), (done.returncode, done.stdout))
+        self.assertIn('nova-api: The oldest nova-compute of this system has '
+                      'service version 71; Gazpacho needs at least 72.',
+                      done.stderr)
+        self.assertNotIn('Traceback', done.stderr)
+
+    def test_the_application_is_not_loaded(self):
+        done = self.load()
+        self.assertEqual(1, done.returncode)
+        self.assertIn('nova.exception.TooOldComputeService: The oldest '
+                      'nova-compute of this system has service version 71',
+                      done.stderr)
+
+    def test_unless_the_workaround_is_set(self):
+        with self.api.conf.open('a') as conf:
+            conf.write('\n[workarounds]\n'
+                       'disable_compute_service_check_for_ffu = true\n')
+        done = self.load()
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertIn('WARNING nova.registration', done.stderr)
+        self.api.start()
+        self.assertEqual(1, len(self.get(self.api)['services']))
 
 
 class TestRefusals(APIProcessTestCase):

@@ -5,6 +5,7 @@ from nova import context
 from nova import exception
 from nova import service
 from nova import test
+from nova.api.openstack import wsgi_app
 from nova.db.main import api
 from nova.objects import service as service_obj
 
@@ -31,6 +32,19 @@ class TestStart(test.TestCase):
         self.flags(disable_compute_service_check_for_ffu=True,
                    group='workarounds')
         self.start_service('conductor')
+        self.assertIn('has service version 1', self.stdlog.output)
+
+    def test_the_api_beside_a_compute_that_is_too_old(self):
+        self.old_compute()
+        refusal = self.assertRaises(exception.TooOldComputeService,
+                                    wsgi_app.register, 'osapi_compute')
+        self.assertIn('has service version 1', str(refusal))
+        self.assertEqual(['nova-compute'], [
+            found.binary for found
+            in service_obj.ServiceList.get_all(self.context)])
+        self.flags(disable_compute_service_check_for_ffu=True,
+                   group='workarounds')
+        wsgi_app.register('osapi_compute')
         self.assertIn('has service version 1', self.stdlog.output)
 
     def test_a_record_of_another_binary(self):

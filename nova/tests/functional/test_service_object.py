@@ -2,6 +2,7 @@
 """The Service object on a real database."""
 
 import concurrent.futures
+import datetime
 
 from oslo_db import exception as db_exc
 from oslo_versionedobjects import exception as ovo_exc
@@ -425,6 +426,18 @@ class TestResync(ServiceTestCase):
 
 
 class TestHeartbeat(ServiceTestCase):
+
+    def test_named_time_of_a_beat_is_stored(self):
+        named = datetime.datetime(2020, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+        service = self._created()
+        service.report_count += 1
+        service.last_seen_up = named
+        service.save()
+        self.assertEqual((1, named), (
+            service.report_count, service.last_seen_up))
+        service.report_count += 1
+        service.save()
+        self.assertGreater(service.last_seen_up, named)
 
     def test_every_beat_of_two_workers_counts(self):
         first = self._created()

@@ -25,7 +25,8 @@ class TestExample(test.TestCase):
         notifier = self.useFixture(fixtures.NotificationFixture(self))
         new_notification.announce(
             context.get_admin_context(), 'ctl1',
-            types.SimpleNamespace(uuid=UUID, name='fast'))
+            types.SimpleNamespace(uuid=UUID, name='fast', hosts=['h1'],
+                                  metadata={'ssd': 'true'}))
         (message,) = notifier.versioned_notifications
         self.assertEqual(
             ('aggregate.create', 'nova-api:ctl1'),
@@ -33,7 +34,9 @@ class TestExample(test.TestCase):
         self.assertEqual(
             {'nova_object.name': 'AggregatePayload',
              'nova_object.namespace': 'nova', 'nova_object.version': '1.0',
-             'nova_object.data': {'uuid': UUID, 'name': 'fast'}},
+             'nova_object.data': {'uuid': UUID, 'name': 'fast',
+                                  'hosts': ['h1'],
+                                  'metadata': {'ssd': 'true'}}},
             message['payload'])
         self.assertIn('aggregate.create',
                       [event.event_type for event in schema.events()])

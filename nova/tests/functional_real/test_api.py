@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import concurrent.futures
+from urllib import parse
 
 import fixtures as third_party
 
+from nova import exception
 from nova.objects import service as service_obj
 from nova.tests import fixtures
 from nova.tests.fixtures import servers
@@ -46,7 +48,28 @@ class _OnDatabase(lifecycle.LifecycleTestCase):
         return values
 
 
-class _DatabaseTests:
+class _NamesTests:
+
+    def test_names_beyond_the_charset_match_nothing(self):
+        for wide in ('\U0001f600', 'host1\U0001f600'):
+            self.assertEqual([], self.admin.get_services(host=wide))
+            self.assertEqual([], self.admin.get_services(binary=wide))
+            self.assertEqual([], self.admin.get_services(
+                host='host1', binary=wide))
+            self.assertIsNone(service_obj.Service.get_by_host_and_binary(
+                self.context, wide, 'nova-compute'))
+            self.assertEqual(0, len(service_obj.ServiceList.get_by_host(
+                self.context, wide)))
+            self.assertRaises(
+                exception.ServiceNotFound, service_obj.Service.get_by_uuid,
+                self.context, wide)
+            self.assertEqual(400, self.admin.request(
+                'PUT', f'/os-services/{parse.quote(wide)}',
+                b'{"status": "enabled"}').status)
+        self.assertEqual(1, len(self.admin.get_services(host='host1')))
+
+
+class _DatabaseTests(_NamesTests):
 
     def test_each_change_is_heard(self):
         reason = 'größer 第二\nsecond line'
@@ -76,6 +99,15 @@ class _DatabaseTests:
                     method, f'/os-services/{uuid}',
                     b'{"status": "enabled"}').status)
 
+    def test_updated_at_of_an_answer_has_its_microseconds(self):
+        changed = self.admin.put_service(UUID, {'status': 'disabled'})
+        self.assertNotEqual('000000', changed['updated_at'][-6:])
+        (listed,) = self.admin.get_services()
+        # MariaDB stores whole seconds.
+        for record in (listed, changed):
+            record['updated_at'] = record['updated_at'][:-7]
+        self.assertEqual(listed, changed)
+
     def test_an_id_beyond_the_column(self):
         self.admin.microversion = '2.1'
         for unknown in ('2147483647', '2147483648', '9' * 40, '-1'):
@@ -90,6 +122,15 @@ class _DatabaseTests:
         self.assertEqual([204] + [404] * 7, sorted(statuses))
         self._heard('service.delete', 'host1')
         self.assertTrue(self.heard.empty())
+
+
+class TestMariaDBWithAllOfUnicode(_NamesTests, _OnDatabase):
+    """The connection can send what the table can't store."""
+
+    SERVER = servers.MariaDB
+
+    def database_url(self):
+        return f'{super().database_url()}?charset=utf8mb4'
 
 
 class TestMariaDB(_DatabaseTests, _OnDatabase):

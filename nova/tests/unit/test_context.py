@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
+from oslo_context import context as oslo_context
+
 from nova import context
 from nova import exception
+from nova import policy
 from nova import test
 from nova.tests import fixtures
 
@@ -21,9 +24,12 @@ class TestRequestContext(test.NoDBTestCase):
     def test_a_notification_carries_no_token(self):
         secret = context.RequestContext(
             'u', 'p', is_admin=False, auth_token='secret',
+            remote_address='192.0.2.1',
             service_catalog=[{'type': 'compute'}])
         self.assertNotIn('secret', str(secret.redacted_copy().to_dict()))
         self.assertEqual([], secret.redacted_copy().service_catalog)
+        self.assertIsNone(secret.redacted_copy().remote_address)
+        self.assertEqual('192.0.2.1', secret.remote_address)
         self.assertEqual('secret', secret.auth_token)
 
     def test_read_deleted(self):
@@ -49,5 +55,24 @@ class TestRequestContext(test.NoDBTestCase):
         self.assertFalse(other.can(rule, fatal=False))
         self.assertRaises(exception.PolicyNotAuthorized, other.can, rule)
 
-    def test_nobody(self):
+    def test_can_uses_the_own_project_and_user_without_a_target(self):
+        rule = 'os_compute_api:os-services:list'
+        settings = self.useFixture(fixtures.PolicyFixture())
+        user = context.RequestContext('u', 'p', roles=['reader'])
+        for own in ('project_id:%(project_id)s', 'user_id:%(user_id)s'):
+            settings.set_rules({rule: own})
+            self.assertTrue(policy.authorize(user, rule))
+            self.assertTrue(user.can(rule))
+            self.assertFalse(user.can(rule, target={}, fatal=False))
+            self.assertFalse(policy.authorize(
+                user, rule, {'project_id': 'q', 'user_id': 'v'}, fatal=False))
+            settings.set_rules({'context_is_admin': own})
+            self.assertTrue(policy.check_is_admin(user))
+            settings.set_rules({'context_is_admin': f'not {own}'})
+            self.assertFalse(policy.check_is_admin(user))
+
+    def test_nobody_leaves_the_current_context(self):
+        request = context.RequestContext('u', 'p', is_admin=False)
         self.assertFalse(context.get_context().is_admin)
+        self.assertTrue(context.get_admin_context().is_admin)
+        self.assertIs(request, oslo_context.get_current())

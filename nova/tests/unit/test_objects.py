@@ -5,6 +5,7 @@ import inspect
 import os
 import pathlib
 
+from oslo_versionedobjects import fields as ovo_fields
 from oslo_versionedobjects import fixture
 
 from nova import test
@@ -182,3 +183,16 @@ class TestNestedPayload(test.NoDBTestCase):
         self.outer.count = 2
         self.assertEqual(['count'], self.outer.obj_to_primitive()[
             'nova_object.changes'])
+
+
+class TestFields(test.NoDBTestCase):
+
+    def test_field_types_of_the_library_are_there(self):
+        types = {
+            name: found for name, found in vars(ovo_fields).items()
+            if isinstance(found, type)
+            and issubclass(found, ovo_fields.Field | ovo_fields.FieldType)
+            and found is not ovo_fields.CompoundFieldType}
+        self.assertIn('DictOfStringsField', types)
+        self.assertEqual(types, {
+            name: getattr(fields, name, None) for name in types})
