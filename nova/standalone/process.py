@@ -36,6 +36,10 @@ ADDRESS = '127.0.0.1'
 #: requests to the REST API at a time
 _THREADS = 6
 
+#: seconds that a client of the REST API may take to send or take something;
+#: it is on the same machine
+_TIMEOUT = 5
+
 
 @dataclasses.dataclass
 class Standalone:
@@ -97,7 +101,7 @@ def running(conf: cfg.ConfigOpts, computes: int, port: int, board_port: int,
 
 def _api(application: WSGIApplication, port: int) -> wsgi.Server:
     api = _Server((ADDRESS, port), application, numthreads=_THREADS,
-                  server_name=ADDRESS)
+                  server_name=ADDRESS, timeout=_TIMEOUT)
     try:
         api.prepare()
     except OSError as error:
