@@ -37,6 +37,9 @@ MAX_CONNECTIONS = 512
 #: bytes that are received at a time
 _MAX_READ = 64 * 1024
 
+#: bytes of a line of a request; gunicorn refuses shorter ones already
+_MAX_LINE = 64 * 1024
+
 #: bytes of a request beside what its body may have
 _MAX_OVERHEAD = 1024 * 1024
 
@@ -157,7 +160,7 @@ class Worker(gthread.ThreadWorker):
                     ssl_shutdown_timeout=(
                         self._client_timeout if self._tls else None))
         except OSError as error:
-            LOG.debug('No connection with %s: %s', address, error)
+            LOG.info('No connection with %s: %s', address[0], error)
             return
         # Let drain() wait until the client's machine has all of it.
         transport.set_write_buffer_limits(0)
@@ -200,6 +203,10 @@ class Worker(gthread.ThreadWorker):
             await self._send(request.writer, _fault(
                 408, 'Request Timeout', 'The whole request must arrive '
                 f'within {self._client_timeout} seconds'))
+            return False
+        except ValueError as error:
+            await self._send(request.writer, _fault(
+                400, 'Bad Request', f'Malformed request body: {error}'))
             return False
         return True
 
@@ -288,13 +295,15 @@ class _Request:
         return bool(self._received)
 
     async def receive(self) -> None:
-        """Receive it, or as much as shows why it can't be answered."""
+        """Receive it, or as much as shows why it can't be answered.
+
+        :raises ValueError: its body has no end that can be found
+        """
         self._end = 0
         try:
             await self._receive_head()
-            await self._receive_body()
-            self.whole = True
-        except (ValueError, EOFError) as error:
+            self.whole = await self._receive_body()
+        except (_BadHeadError, EOFError) as error:
             LOG.debug('A request was not received whole: %s', error)
             self._end = len(self._received)
 
@@ -305,41 +314,50 @@ class _Request:
         return taken
 
     async def _receive_head(self) -> None:
-        line = await self._receive_line()
-        if not _REQUEST_LINE.match(line):
-            raise ValueError('the first line is no request')
-        while line != b'\r\n':
+        try:
             line = await self._receive_line()
+            if not _REQUEST_LINE.match(line):
+                raise ValueError('the first line is no request')
+            while line != b'\r\n':
+                line = await self._receive_line()
+        except ValueError as error:
+            raise _BadHeadError(str(error)) from error
 
-    async def _receive_body(self) -> None:
+    async def _receive_body(self) -> bool:
+        """Receive the body; return False if it is too large."""
         fields = {name.lower(): value for name, value
                   in _FRAMING.findall(self._received, 0, self._end)}
         chunked = b'transfer-encoding' in fields
         length = _number(fields.get(b'content-length', b'0'), 10)
         if length > self._max_body:
-            raise ValueError('the body is too large')
+            return False
         if (fields.get(b'expect', b'').lower() == b'100-continue'
                 and (chunked or length)):
             self.writer.write(b'HTTP/1.1 100 Continue\r\n\r\n')
         if chunked:
-            await self._receive_chunks()
-        else:
-            await self._receive_to(self._end + length)
+            return await self._receive_chunks()
+        await self._receive_to(self._end + length)
+        return True
 
-    async def _receive_chunks(self) -> None:
+    async def _receive_chunks(self) -> bool:
         # The application must see that it is more than it reads.
         left = 2 * self._max_body + 1
         while size := _number(await self._receive_line(), 16):
             await self._receive_to(self._end + min(size + 2, left))
             left -= size
             if left <= 0:
-                raise ValueError('the chunks are too large')
+                return False
+            if not self._received.endswith(b'\r\n', 0, self._end):
+                raise ValueError(f'a chunk is longer than {size} bytes')
         while await self._receive_line() != b'\r\n':
             pass
+        return True
 
     async def _receive_line(self) -> bytes:
         start = searched = self._end
         while (found := self._received.find(b'\r\n', searched)) < 0:
+            if len(self._received) - start > _MAX_LINE:
+                raise ValueError('a line is too long')
             searched = max(start, len(self._received) - 1)
             await self._receive_more()
         self._end = found + 2
@@ -357,6 +375,10 @@ class _Request:
         if not more:
             raise EOFError('the client has closed the connection')
         self._received += more
+
+
+class _BadHeadError(Exception):
+    """gunicorn knows better what is wrong, and says it."""
 
 
 class _Exchange:

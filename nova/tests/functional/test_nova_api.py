@@ -329,6 +329,29 @@ class TestBadRequests(APIProcessTestCase):
             body=b'2\r\n{}\r\n0\r\n\r\n'), 400)
         self.assertIn('is a required property', message)
 
+    def test_lengths_that_are_none(self):
+        put = (f'PUT {PATH}/enable HTTP/1.1', 'Host: h')
+        for body in (b'zz\r\n', b'-5\r\n{}\r\n0\r\n\r\n',
+                     b'2\r\n{}}}\r\n0\r\n\r\n', b'\r\n' * 9,
+                     b'1;' + b'x' * 70000):
+            self.is_fault(self.send(
+                self.api, *put, 'Transfer-Encoding: chunked', body=body), 400)
+        for length in ('-5', '+2', '2, 2', '0x2'):
+            self.is_fault(self.send(
+                self.api, *put, f'Content-Length: {length}', body=b'{}'), 400)
+        self.assertNotIn('Traceback', self.api.log)
+
+    def test_a_client_that_stops_within_its_body(self):
+        for framing, body in (('Content-Length: 9', b'{'),
+                              ('Transfer-Encoding: chunked', b'9\r\n{')):
+            with self.connect(self.api) as client:
+                client.sendall(f'PUT {PATH}/enable HTTP/1.1\r\nHost: h\r\n'
+                               f'{framing}\r\n\r\n'.encode() + body)
+                client.shutdown(socket.SHUT_WR)
+                self.assertTrue(self.read(client).startswith(
+                    b'HTTP/1.1 400 '))
+        self.assertNotIn('Traceback', self.api.log)
+
     def test_bytes_that_are_no_text(self):
         for path in ('/\xff\xfe', f'{PATH}/\xff', f'{PATH}?host=\xff'):
             self.is_fault(self.send(
