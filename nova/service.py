@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import contextlib
 import logging
 import os
 import signal
@@ -13,6 +15,7 @@ from typing import Any
 
 from oslo_service import service as oslo_service
 from oslo_utils import importutils
+from oslo_utils import reflection
 
 from nova import config
 from nova import context as nova_context
@@ -20,11 +23,15 @@ from nova import exception
 from nova import registration
 from nova import rpc
 from nova import servicegroup
+from nova import signals
 from nova import version
 from nova.conf import CONF
 from nova.objects import service as service_obj
 
 LOG = logging.getLogger(__name__)
+
+#: seconds that stop() waits for a heartbeat that is being stored
+_HEARTBEAT_PATIENCE = 5
 
 _MANAGER = 'nova.manager.Manager'
 
@@ -65,6 +72,7 @@ class Service(oslo_service.Service):
         self.periodic_fuzzy_delay = periodic_fuzzy_delay
         self.periodic_interval_max = periodic_interval_max
         self.model_disconnected = False
+        self._stopped = False
 
     def __getattr__(self, name: str) -> Any:
         if name == 'manager':
@@ -107,6 +115,7 @@ class Service(oslo_service.Service):
         """
         LOG.info('Starting %(topic)s node (version %(version)s)',
                  {'topic': self.topic, 'version': version.version_string()})
+        self._stopped = False
         _check_tempdir()
         context = nova_context.get_admin_context()
         found = service_obj.Service.get_by_host_and_binary(
@@ -122,16 +131,43 @@ class Service(oslo_service.Service):
         self.servicegroup_api.join(self.host, self.topic, self)
 
     def stop(self, graceful: bool = False) -> None:
-        """Stop; the record stays, and reads as down after a while."""
+        """Stop the manager and the heartbeat; a second call does nothing.
+
+        The record stays, and reads as down after a while. Whatever the
+        manager does or raises, the heartbeat stops within
+        ``manager_shutdown_timeout`` and a few seconds.
+
+        :param graceful: wait also for threads of the manager in ``tg``
+        """
+        if self._stopped:
+            return
+        self._stopped = True
         LOG.info('%s service graceful shutdown started.', self.topic)
-        if self.manager is not None:
-            self.manager.graceful_shutdown(timeout=_manager_timeout())
-        super().stop(graceful)
+        timeout = _manager_timeout()
+        if self.manager is not None and not _finishes(
+                timeout, self.manager.graceful_shutdown, timeout=timeout):
+            LOG.warning('The manager of %s did not finish its work within '
+                        '%s s and is left behind', self.binary, timeout)
+        timers = list(self.tg.timers)
+        if not _finishes(timeout + _HEARTBEAT_PATIENCE if graceful
+                         else _HEARTBEAT_PATIENCE, self._stop_group, graceful,
+                         timers):
+            LOG.warning('A heartbeat or a thread of %s did not finish and is '
+                        'left behind', self.binary)
         LOG.info('%s service graceful shutdown finished.', self.topic)
+
+    def _stop_group(self, graceful: bool, timers: list[Any]) -> None:
+        super().stop(graceful)
+        for timer in timers:
+            # What a manager's own timer raised was logged by then.
+            with contextlib.suppress(Exception):
+                timer.wait()
 
     def kill(self) -> None:
         """Stop, and delete the record: for tests and tools."""
         self.stop()
+        if self.service_ref is None:
+            return
         try:
             self.service_ref.destroy()
         except exception.NotFound:
@@ -145,7 +181,32 @@ class Service(oslo_service.Service):
         self.servicegroup_api = servicegroup.API()
         self.report_interval = CONF.report_interval
         self.tg.stop_timers()
-        self._join()
+        if not self._stopped:
+            self._join()
+        if self._stopped:
+            # stop() came in between and may have missed the new timer.
+            self.tg.stop_timers()
+
+
+def _finishes(limit: float | None, function: Callable[..., object], /,
+              *args: Any, **kwargs: Any) -> bool:
+    """Return whether a function finished in time; log what it raised.
+
+    It runs in a thread that does not keep the process alive.
+
+    :param limit: seconds; 0 does not wait, None waits without limit
+    """
+    def run() -> None:
+        try:
+            function(*args, **kwargs)
+        except Exception:
+            LOG.exception('%s failed while the service stopped',
+                          reflection.get_callable_name(function))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(limit)
+    return limit == 0 or not thread.is_alive()
 
 
 def _check_tempdir() -> None:
@@ -175,46 +236,41 @@ class _Process:
 
     def __init__(self, server: Service) -> None:
         self._server = server
-        self._stopping = threading.Event()
-        self._reloading = threading.Event()
-        self._wake = threading.Event()
+        self._reload_wanted = threading.Event()
 
     def start(self) -> None:
         self._server.start()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_stop)
-        signal.signal(signal.SIGHUP, self._on_reload)
-
-    def _on_stop(self, _number: int, _frame: Any) -> None:
-        self._stopping.set()
-        self._wake.set()
-
-    def _on_reload(self, _number: int, _frame: Any) -> None:
-        self._reloading.set()
-        self._wake.set()
 
     def wait(self) -> None:
         """Return when the service has stopped.
 
+        SIGTERM and SIGINT stop it. SIGHUP reloads the configuration, in a
+        thread: a reload that hangs does not delay the end.
+
         :raises NovaException: it did not stop in time
         """
-        while not self._stopping.is_set():
-            self._wake.wait()
-            self._wake.clear()
-            if self._reloading.is_set():
-                self._reloading.clear()
-                self._reload()
-        stopper = threading.Thread(target=self._server.stop, daemon=True)
-        stopper.start()
-        stopper.join(CONF.graceful_shutdown_timeout or None)
-        if stopper.is_alive():
-            raise exception.NovaException(
-                'the service did not stop within graceful_shutdown_timeout '
-                f'({CONF.graceful_shutdown_timeout} s)')
+        with signals.Receiver(signal.SIGTERM, signal.SIGINT,
+                              signal.SIGHUP) as receiver:
+            threading.Thread(target=self._reload_when_wanted,
+                             daemon=True).start()
+            while receiver.wait() == signal.SIGHUP:
+                self._reload_wanted.set()
+            if not _finishes(CONF.graceful_shutdown_timeout or None,
+                             self._server.stop):
+                raise exception.NovaException(
+                    'the service did not stop within '
+                    'graceful_shutdown_timeout '
+                    f'({CONF.graceful_shutdown_timeout} s)')
+
+    def _reload_when_wanted(self) -> None:
+        while True:
+            self._reload_wanted.wait()
+            self._reload_wanted.clear()
+            self._reload()
 
     def _reload(self) -> None:
-        CONF.reload_config_files()
         try:
+            CONF.reload_config_files()
             config.check_values()
             rpc.cleanup()
             rpc.init(CONF)

@@ -8,7 +8,9 @@ interrupted holds the same lock. The handlers here only note the number.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import contextlib
+import logging
 import os
 import select
 import signal
@@ -17,6 +19,8 @@ import threading
 import time
 from types import FrameType
 from typing import Any
+
+LOG = logging.getLogger(__name__)
 
 
 class Receiver:
@@ -41,6 +45,7 @@ class Receiver:
         # Handlers write here as well: only single steps that can't be
         # interrupted, and no lock.
         self._arrived: set[int] = set()
+        self._woken = False
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Receiver:
@@ -65,14 +70,15 @@ class Receiver:
         """Return the number of a signal that has arrived.
 
         :param timeout: seconds to wait for one; None waits without limit
-        :return: None if no signal arrived in time
+        :return: None if no signal arrived in time, or before :meth:`wake`
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         arrival = select.poll()
         arrival.register(self._reader, select.POLLIN)
         while not self._arrived:
             left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left < 0:
+            if self._woken or (left is not None and left < 0):
+                self._woken = False
                 return None
             arrival.poll(None if left is None else left * 1000)
             with contextlib.suppress(BlockingIOError):
@@ -82,6 +88,13 @@ class Receiver:
                       if number in self._arrived)
         self._arrived.remove(number)
         return number
+
+    def wake(self) -> None:
+        """End a :meth:`wait`; to be called in any thread, at any time."""
+        self._woken = True
+        # Full: the wait ends anyway. Closed: the context has ended.
+        with contextlib.suppress(OSError):
+            self._writer.send(b'\0')
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self._arrived.add(number)
@@ -94,6 +107,43 @@ class Receiver:
         signal.set_wakeup_fd(self._previous_fd, warn_on_full_buffer=False)
         self._reader.close()
         self._writer.close()
+
+
+def run_until_signal(work: Callable[[threading.Event], object],
+                     limit: float) -> None:
+    """Run work in a thread until it returns or a signal ends it.
+
+    SIGTERM and SIGINT end it, and SIGHUP unless ``nohup`` has the process
+    ignore it. What the work raises is raised here.
+
+    :param work: called with an event that is set when the work shall end
+    :param limit: seconds that the work may take to end after a signal; later
+        it is left alone, in a thread that does not keep the process alive
+    """
+    stopping = threading.Event()
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work(stopping)
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            receiver.wake()
+
+    hangup = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+    with Receiver(signal.SIGTERM, signal.SIGINT,
+                  *[signal.SIGHUP] * hangup) as receiver:
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        receiver.wait()
+        stopping.set()
+        thread.join(limit)
+    if failures:
+        raise failures[0]
+    if thread.is_alive():
+        LOG.warning('The process ends although its work did not stop within '
+                    '%s s', limit)
 
 
 _entered: list[Receiver] = []

@@ -6,10 +6,15 @@ from collections.abc import Callable, Sequence
 import io
 import os
 import sys
+import threading
+import time
 
 from oslo_config import cfg
 
 from nova import exception
+
+#: seconds for threads of libraries to end when a command has done its work
+_PATIENCE = 2
 
 
 def run(prog: str, argv: Sequence[str], work: Callable[[], int | None]) -> int:
@@ -18,6 +23,27 @@ def run(prog: str, argv: Sequence[str], work: Callable[[], int | None]) -> int:
     :param argv: the command line; with ``--debug`` in it a failure shows its
         traceback
     """
+    code = 1
+    try:
+        code = _work(prog, argv, work)
+        return code
+    finally:
+        threading.Thread(target=_end, args=[code], daemon=True).start()
+
+
+def _end(code: int) -> None:
+    """End the process although another thread hangs, e.g. in a database.
+
+    Python waits without limit for the threads of libraries, after the main
+    thread has ended.
+    """
+    threading.main_thread().join()
+    time.sleep(_PATIENCE)
+    os._exit(code)
+
+
+def _work(prog: str, argv: Sequence[str], work: Callable[[], int | None]
+          ) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What a terminal can't show is no reason to fail.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import signal
 import sys
 
 from oslo_config import cfg
@@ -23,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv if argv is None else argv
 
     def work() -> None:
+        # The service takes it over when it runs. Until then there is nothing
+        # to reload, and by default SIGHUP ends a process.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         CONF.register_cli_opt(_BINARY)
         # The option of nova.conf, on the command line as well.
         CONF.unregister_opt(service_conf.HOST)

@@ -37,7 +37,9 @@ OPTS: list[cfg.Opt] = [
     cfg.IntOpt(
         'manager_shutdown_timeout', default=160, min=0,
         help='Seconds a manager gets to finish its work when the process is '
-             'stopped. Must not be above graceful_shutdown_timeout.'),
+             'stopped; heartbeats go on meanwhile. After that, or when the '
+             'manager fails, the process stops without it. 0 does not wait '
+             'for the manager. Must not be above graceful_shutdown_timeout.'),
     cfg.StrOpt(
         'tempdir',
         help='Directory for temporary files; the system default if not set. '

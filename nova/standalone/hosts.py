@@ -15,6 +15,9 @@ from nova import servicegroup
 from nova.consumer import Service
 from nova.objects import service as service_obj
 
+#: seconds to wait for a heartbeat that is being stored
+_PATIENCE = 5
+
 
 def compute_name(number: int) -> str:
     """Return the name of a compute host; the first is number 1."""
@@ -43,29 +46,39 @@ class _Pacer:
         self._timers: collections.deque[tuple[
             float, Callable[[_Member], object], _Member]] = (
                 collections.deque())
+        # Timers come and go in other threads. It is not held during a call.
+        self._lock = threading.Lock()
 
     def add_timer_args(self, delay: float,
                        callback: Callable[[_Member], object],
                        args: list[_Member], initial_delay: float) -> None:
         (member,) = args
-        self._timers.append((delay, callback, member))
+        with self._lock:
+            self._timers.append((delay, callback, member))
 
     def forget(self, uuid: str) -> None:
         """Call no more for a service."""
-        for timer in list(self._timers):
-            if timer[2].service_ref.uuid == uuid:
-                self._timers.remove(timer)
+        with self._lock:
+            kept = [timer for timer in self._timers
+                    if timer[2].service_ref.uuid != uuid]
+            self._timers.clear()
+            self._timers.extend(kept)
 
     def run(self, stopping: threading.Event) -> None:
         due = time.monotonic()
         while not stopping.wait(max(due - time.monotonic(), 0)):
+            due = max(due, time.monotonic() - 1) + self._call_next()
+
+    def _call_next(self) -> float:
+        """Call for one service; return the seconds until the next call."""
+        with self._lock:
             if not self._timers:
-                due = time.monotonic() + 1
-                continue
+                return 1
             delay, callback, member = self._timers[0]
             self._timers.rotate(-1)
-            callback(member)
-            due = max(due, time.monotonic() - 1) + delay / len(self._timers)
+            pause = delay / len(self._timers)
+        callback(member)
+        return pause
 
 
 class Hosts:
@@ -83,7 +96,7 @@ class Hosts:
         self._group = servicegroup.API()
         self._pacer = _Pacer()
         self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=work, name=name)
+        self._threads = [threading.Thread(target=work, name=name, daemon=True)
                          for name, work in (
                              ('hosts', self._register_all),
                              ('heartbeats', self._beat))]
@@ -97,10 +110,10 @@ class Hosts:
             thread.start()
 
     def stop(self) -> None:
-        """Return when none beats any more."""
+        """Return when none beats any more, or after a few seconds."""
         self._stopping.set()
         for thread in self._threads:
-            thread.join()
+            thread.join(_PATIENCE)
 
     def register(self, host: str, binary: str) -> None:
         """Make or take up the record of a service, which then beats."""

@@ -233,6 +233,31 @@ class TestService(CommandTestCase):
         self.assertNotIn('Traceback', log.read_text())
         self.assertEqual(1, len(self.beats('h1')))
 
+    def test_flood_of_reloads_does_not_keep_it_from_ending(self):
+        process, log = self.start('h1')
+        self.wait_for(lambda: self.beaten('h1'), 'beat')
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            process.send_signal(signal.SIGHUP)
+        self.wait_for(lambda: 'was reloaded' in log.read_text(), 'reload')
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(0, process.wait(20), log.read_text())
+        self.assertNotIn('Traceback', log.read_text())
+
+    def test_it_ends_while_a_heartbeat_hangs(self):
+        self.set_database_timeout(PATIENCE)
+        process, log = self.start('h1')
+        self.wait_for(lambda: self.beaten('h1'), 'beat')
+        self.database.execute('BEGIN EXCLUSIVE')
+        time.sleep(2)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(0, process.wait(15), log.read_text())
+        self.database.execute('ROLLBACK')
+
+    def set_database_timeout(self, seconds):
+        self.conf.write_text(self.conf.read_text().replace(
+            'timeout=0.2', f'timeout={seconds}'))
+
     def test_it_takes_up_its_record(self):
         for _again in range(2):
             process, log = self.start('h1')
