@@ -95,7 +95,9 @@ def _settle(info: dict[str, Any]) -> None:
 
 
 def _on_rollback(connection: sa.Connection) -> None:
-    take(connection)
+    # One that was lost has no information any more, and raises for it.
+    if not connection.invalidated:
+        take(connection)
 
 
 def _on_error(context: sa.engine.ExceptionContext) -> None:

@@ -13,7 +13,6 @@ from alembic import command
 from alembic import config as alembic_config
 from alembic import migration
 from alembic import script
-import sqlalchemy as sa
 
 from nova import exception
 from nova.context import RequestContext
@@ -36,7 +35,8 @@ def db_sync(version: str | None = None, database: str = 'main',
     config = _config(database)
     _check_revision(config, version)
     _check_current(config, db_version(database, context))
-    with _engine(context).begin() as connection:
+    with (api.patient_engine(context) as engine,
+          engine.begin() as connection):
         config.attributes['connection'] = connection
         command.upgrade(config, version or 'head')
 
@@ -45,7 +45,7 @@ def db_version(database: str = 'main',
                context: RequestContext | None = None) -> str | None:
     """Return the schema's revision; None for an empty database."""
     _config(database)
-    with _engine(context).connect() as connection:
+    with api.get_engine(context=context).connect() as connection:
         return migration.MigrationContext.configure(
             connection,
             opts={'version_table': VERSION_TABLE}).get_current_revision()
@@ -59,10 +59,6 @@ def _config(database: str) -> alembic_config.Config:
     config.set_main_option('script_location',
                            str(_MAIN / 'migrations').replace('%', '%%'))
     return config
-
-
-def _engine(context: RequestContext | None) -> sa.Engine:
-    return api.get_engine(context=context)
 
 
 def _known(config: alembic_config.Config) -> list[str]:

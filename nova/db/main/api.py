@@ -22,6 +22,7 @@ from nova import conf as nova_conf
 from nova import exception
 from nova.context import RequestContext
 from nova.db import after_commit
+from nova.db import timeouts
 from nova.db.main import models
 
 P = ParamSpec('P')
@@ -60,8 +61,18 @@ def create_context_manager(connection: str | None = None) -> Any:
     manager = enginefacade.transaction_context()
     manager.append_on_engine_create(after_commit.watch)
     if connection is not None:
-        manager.configure(connection=connection)
+        manager.configure(connection=connection,
+                          connection_parameters=_parameters(cfg.CONF))
     return manager
+
+
+def _parameters(conf: cfg.ConfigOpts) -> str:
+    """Return what is appended to the URLs of ``[database]``."""
+    options = conf.database
+    limits = timeouts.url_parameters(options.connect_timeout,
+                                     options.read_timeout)
+    given = options.connection_parameters
+    return f'{given}&{limits}' if given else limits
 
 
 context_manager = create_context_manager()
@@ -74,11 +85,13 @@ def configure(conf: cfg.ConfigOpts) -> None:
         context_manager.dispose_pool()
         context_manager = create_context_manager()
     context_manager.configure(**{
-        opt.dest: conf.database[opt.dest] for opt in nova_conf.database.OPTS
+        opt.dest: conf.database[opt.dest]
+        for opt in nova_conf.database.OSLO_OPTS
         if opt.dest not in ('backend', 'db_max_retries', 'db_retry_interval',
                             'db_inc_retry_interval', 'db_max_retry_interval',
-                            'asyncio_connection',
+                            'asyncio_connection', 'connection_parameters',
                             'asyncio_slave_connection')},
+        connection_parameters=_parameters(conf),
         # A sleep(0) at each return of a connection, for greenthreads.
         thread_checkin=False)
 
@@ -93,6 +106,26 @@ def get_engine(use_slave: bool = False,
     """Return the engine; connects on first use."""
     manager = get_context_manager(context)
     return (manager.reader if use_slave else manager.writer).get_engine()
+
+
+@contextlib.contextmanager
+def patient_engine(context: RequestContext | None) -> Iterator[sa.Engine]:
+    """Lend an engine without a limit for a statement, for migrations."""
+    engine = get_engine(context=context)
+    if engine.dialect.name == 'sqlite':
+        # One in memory can't be opened again.
+        yield engine
+        return
+    manager = create_context_manager()
+    manager.configure(
+        connection=engine.url.render_as_string(hide_password=False),
+        connection_parameters=timeouts.url_parameters(
+            cfg.CONF.database.connect_timeout, read_timeout=0))
+    patient = manager.writer.get_engine()
+    try:
+        yield patient
+    finally:
+        patient.dispose()
 
 
 def in_transaction(context: RequestContext) -> bool:
