@@ -1,40 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is what was committed heard, once and in order, whatever breaks?
+"""Every committed change is received, in order, whatever breaks.
 
-Everything breaks once, in the order of ``NOVA_TEST_SEED``, and then again
-until ``NOVA_TEST_SECONDS`` are over.
+Each fault happens at least once, in the order of ``NOVA_TEST_SEED``, then
+two at once now and then, until ``NOVA_TEST_CHANGES`` changes are committed
+and ``NOVA_TEST_SECONDS`` are over. ``NOVA_TEST_FAULTS`` names the only
+faults to inject.
 """
 
 from __future__ import annotations
 
 import collections
+from concurrent import futures
+import functools
 import os
 import pathlib
 import random
-import subprocess
 import sys
-import threading
 import time
+import uuid
 
 import fixtures as third_party
-from oslo_config import cfg
-import oslo_messaging
 import sqlalchemy as sa
+import testscenarios
+from testtools import content
 
-from nova import config
 from nova import test
 from nova.tests.fixtures import processes
 from nova.tests.fixtures import proxy
 from nova.tests.fixtures import rabbit_cluster
 from nova.tests.fixtures import servers
+from nova.tests.functional_faults import consumer as recording
+from nova.tests.functional_faults import injector
 from nova.tests.functional_faults import writer
 
-SECONDS = float(os.environ.get('NOVA_TEST_SECONDS') or 60)
+SECONDS = float(os.environ.get('NOVA_TEST_SECONDS') or 0)
+CHANGES = int(os.environ.get('NOVA_TEST_CHANGES') or 10_000)
 SEED = int(os.environ.get('NOVA_TEST_SEED') or random.SystemRandom().randrange(
     10 ** 6))
+ONLY = (os.environ.get('NOVA_TEST_FAULTS') or '').split()
 WRITERS = 3
+RELAYS = 2
 
-#: seconds after the last fault within which all must have been heard
+#: how often two faults happen at once
+PAIRS = 3
+
+#: seconds after the last fault within which all must have been received
 PATIENCE = 120
 
 _BROKERS = '''
@@ -46,208 +56,150 @@ listeners.tcp.default = 5671
 disk_free_limit.absolute = 1MB
 '''
 
+Committed = dict[str, list[recording.Change]]
+
 
 def _say(text: str) -> None:
     sys.stderr.write(f'{text}\n')
 
 
-class _Consumer:
-    """Keeps what it hears, but the second of two with the same message_id.
-
-    :ivar heard: uuid → events and reasons, in order
-    """
-
-    def __init__(self) -> None:
-        self.heard: dict[str, list[tuple[str, str]]] = (
-            collections.defaultdict(list))
-        self.repeated = 0
-        self._known: set[str] = set()
-
-    def info(self, _context, _publisher_id, event_type, payload, metadata):
-        if metadata['message_id'] in self._known:
-            self.repeated += 1
-            return
-        self._known.add(metadata['message_id'])
-        data = payload['nova_object.data']
-        reason = ('' if event_type == 'service.delete'
-                  else data['disabled_reason'])
-        self.heard[data['uuid']].append((event_type, reason))
-
-    def number(self) -> int:
-        return len(self._known)
+@functools.cache
+def _nodes() -> list[servers.RabbitNode]:
+    return rabbit_cluster.start_nodes(_BROKERS, {})
 
 
-class _Process:
-    """A command that is started again when it was killed."""
-
-    def __init__(self, log: pathlib.Path, *command: object) -> None:
-        self._log = log
-        self._command = [sys.executable, '-m', *map(str, command)]
-        self.start()
-
-    def start(self) -> None:
-        with self._log.open('ab') as log:
-            self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log)
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
-class TestFaults(test.TestCase):
+class _FaultsTestCase(test.TestCase):
+    """A test with writers, relays, a database and a bus that can all fail."""
 
     STUB_RPC = False
     USES_DB = False
+    delivery: str
+    server: type[servers.MariaDBServer] | type[servers.PostgreSQLServer]
 
     def setUp(self):
         super().setUp()
         self.chance = random.Random(SEED)
         self.folder = pathlib.Path(
             self.useFixture(third_party.TempDir()).path)
-        self.nodes = rabbit_cluster.start_nodes(_BROKERS, {})
-        self.proxies = [self.useFixture(proxy.Proxy(node.port))
-                        for node in self.nodes]
-        self.database = servers.MariaDBServer(durable=True)
+        self.addCleanup(self.keep_logs)
+        self.vhost = uuid.uuid4().hex
+        node = _nodes()[0]
+        node.control('add_vhost', self.vhost)
+        node.control('set_permissions', '-p', self.vhost, 'guest', '.*', '.*',
+                     '.*')
+        self.database = self.server(durable=True)
         self.database.start()
-        self.url = self.database.url.replace('/mysql', '/test')
-        self.engine = sa.create_engine(self.url, poolclass=sa.NullPool)
-        admin = sa.create_engine(self.database.url, poolclass=sa.NullPool)
-        with admin.begin() as connection:
+        self.addCleanup(self.database.kill)
+        admin = sa.create_engine(self.database.url, poolclass=sa.NullPool,
+                                 isolation_level='AUTOCOMMIT')
+        with admin.connect() as connection:
             connection.exec_driver_sql('CREATE DATABASE test')
+        url = sa.make_url(self.database.url).set(database='test')
+        self.engine = sa.create_engine(url, poolclass=sa.NullPool)
+        self.network = self.useFixture(proxy.Proxy(url.port))
+        self.bus, self.readers = (
+            [self.useFixture(proxy.Proxy(node.port)) for node in _nodes()]
+            for _number in range(2))
+        self.conf = self.write_conf(url.set(port=self.network.port))
 
-    def write_conf(self, delivery):
-        hosts = ','.join(f'guest:guest@127.0.0.1:{way.port}'
-                         for way in self.proxies)
-        self.bus = f'rabbit://{hosts}/'
+    def write_conf(self, database):
         file = self.folder / 'nova.conf'
         processes.write_conf(file, {
-            'DEFAULT': {'transport_url': self.bus},
-            'database': {'connection': self.url},
+            'DEFAULT': {'transport_url': self.transport_url(self.bus)},
+            'database': {'connection': database.render_as_string(
+                hide_password=False)},
             'notifications': {'notification_format': 'versioned',
-                              'delivery': delivery},
+                              'delivery': self.delivery},
             'oslo_messaging_notifications': {
                 'driver': 'messagingv2', 'retry': 3},
             'oslo_messaging_rabbit': {'rabbit_quorum_queue': True}})
         return file
 
-    def listen(self):
-        consumer = _Consumer()
-        conf = cfg.ConfigOpts()
-        conf([])
-        config.set_lib_defaults()
-        transport = oslo_messaging.get_notification_transport(conf, self.bus)
-        conf.set_override('rabbit_quorum_queue', True, 'oslo_messaging_rabbit')
-        listener = oslo_messaging.get_notification_listener(
-            transport,
-            [oslo_messaging.Target(topic='versioned_notifications')],
-            [consumer], executor='threading')
-        # Several at once would be out of order.
-        conf.set_override('executor_thread_pool_size', 1)
-        listener.start()
-        self.addCleanup(transport.cleanup)
-        self.addCleanup(listener.wait)
-        self.addCleanup(listener.stop)
-        return consumer
+    def transport_url(self, ways):
+        hosts = ','.join(f'guest:guest@127.0.0.1:{way.port}' for way in ways)
+        return f'rabbit://{hosts}/{self.vhost}'
+
+    def keep_logs(self):
+        for log in self.folder.glob('*.log'):
+            text = log.read_text(errors='replace')[-20000:]
+            self.addDetail(log.name, content.text_content(text))
 
     def start(self, name, *command):
-        process = _Process(self.folder / f'{name}.log', *command)
+        process = injector.Process(self.folder / f'{name}.log', *command)
         self.addCleanup(process.kill)
         return process
 
-    # What can break. Each takes what is to break and mends it again.
-
-    def writer_is_killed(self):
-        self.restart(self.chance.choice(self.writers))
-
-    def relay_is_killed(self):
-        if self.relays:
-            self.restart(self.chance.choice(self.relays))
-
-    def restart(self, process):
-        process.kill()
-        self.pause()
-        process.start()
-
-    def network_is_cut(self):
-        for way in self.proxies:
-            way.cut()
-        self.pause()
-        for way in self.proxies:
-            way.mend()
-
-    def network_stalls(self):
-        for way in self.proxies:
-            way.stall()
-        self.pause()
-        for way in self.proxies:
-            way.mend()
-
-    def node_stops(self):
-        node = self.chance.choice(self.nodes)
-        node.control('stop_app')
-        self.pause()
-        node.control('start_app')
-
-    def bus_restarts(self):
-        for node in self.nodes:
-            node.control('stop_app')
-        self.pause()
-        starting = [threading.Thread(target=node.control, args=('start_app',))
-                    for node in self.nodes]
-        for thread in starting:
-            thread.start()
-        for thread in starting:
-            thread.join()
-
-    def disk_is_full(self):
-        for node in self.nodes:
-            node.control('set_disk_free_limit', '900000GB')
-        self.pause()
-        for node in self.nodes:
-            node.control('set_disk_free_limit', '1MB')
-
-    def database_is_killed(self):
-        self.database.kill()
-        self.pause()
-        self.database.start()
-
-    def pause(self):
-        time.sleep(self.chance.uniform(0.5, 5))
-
-    FAULTS = (writer_is_killed, relay_is_killed, network_is_cut,
-              network_stalls, node_stops, bus_restarts, disk_is_full,
-              database_is_killed)
-
-    def run_into_faults(self, delivery):
-        """Return what has been committed, and the consumer."""
-        _say(f'NOVA_TEST_SEED={SEED}, delivery = {delivery}')
-        conf = self.write_conf(delivery)
-        processes.run('manage', '--config-file', conf, 'db', 'sync')
+    def start_all(self):
+        """Start the consumer, the relays and the writers."""
+        _say(f'NOVA_TEST_SEED={SEED}, delivery = {self.delivery}, '
+             f'{self.engine.dialect.name}')
+        processes.run('manage', '--config-file', self.conf, 'db', 'sync')
         writer.LEDGER.create(self.engine)
-        consumer = self.listen()
+        self.consumer = recording.Consumer(self.transport_url(self.readers))
+        self.addCleanup(self.consumer.stop)
+        relays = [
+            self.start(f'relay{number}', 'nova.cmd.relay', '--config-file',
+                       self.conf) for number in range(RELAYS)
+        ] if self.delivery == 'outbox' else []
         self.writers = [
             self.start(f'writer{number}',
-                       'nova.tests.functional_faults.writer', conf,
+                       'nova.tests.functional_faults.writer', self.conf,
                        self.chance.random()) for number in range(WRITERS)]
-        self.relays = [
-            self.start(f'relay{number}', 'nova.cmd.relay', '--config-file',
-                       conf) for number in range(2)
-        ] if delivery == 'outbox' else []
-        self.pause()
-        end = time.monotonic() + SECONDS
-        faults = self.chance.sample(self.FAULTS, len(self.FAULTS))
-        while faults or time.monotonic() < end:
-            fault = (faults.pop() if faults
-                     else self.chance.choice(self.FAULTS))
-            _say(f'  {fault.__name__.replace("_", " ")}')
-            fault(self)
-            self.pause()
+        self.injector = injector.Injector(
+            chance=self.chance, nodes=_nodes(), vhost=self.vhost,
+            bus=self.bus, readers=self.readers, database=self.database,
+            network=self.network, engine=self.engine, writers=self.writers,
+            relays=relays, consumer=self.consumer)
+        self.assertIsNotNone(
+            self.consumer.seconds_until_change_after(time.time(), PATIENCE),
+            'nothing arrives before the first fault')
+
+    def run_into_faults(self, parts, changes):
+        """Inject each fault of some parts, until all is committed.
+
+        :returns: name of the faults → seconds that each recovery took
+        """
+        start = time.monotonic()
+        single = [(fault,) for part in parts for fault in injector.FAULTS[part]
+                  if not ONLY or fault.__name__ in ONLY]
+        waiting = self.chance.sample(single, len(single))
+        if not ONLY:
+            waiting += [self.pair(parts) for _number in range(PAIRS)]
+        waiting.reverse()
+        recovery = collections.defaultdict(list)
+        while (waiting or time.monotonic() - start < SECONDS
+               or self.number_of_changes() < changes):
+            faults = waiting.pop() if waiting else self.chance.choice(
+                single) if self.chance.random() < 0.7 else self.pair(parts)
+            name = ' and '.join(fault.__name__ for fault in faults)
+            recovery[name].append(self.inject(name, faults))
+            self.injector.pause()
         for process in self.writers:
             process.kill()
-        return self.committed(), consumer
+        return recovery
 
-    def committed(self):
+    def pair(self, parts):
+        return tuple(self.chance.choice(injector.FAULTS[part])
+                     for part in self.chance.sample(parts, 2))
+
+    def inject(self, name, faults):
+        """Inject faults; return the seconds until all was well again."""
+        with futures.ThreadPoolExecutor(len(faults)) as threads:
+            moment = max(threads.map(
+                lambda fault: fault(self.injector), faults))
+        seconds = self.consumer.seconds_until_change_after(
+            moment, injector.PATIENCE)
+        _say(f'  {name.replace("_", " ")}: ' + (
+            f'not over after {injector.PATIENCE} s' if seconds is None
+            else f'over after {seconds:.1f} s'))
+        return seconds
+
+    def number_of_changes(self):
+        with self.engine.connect() as connection:
+            return connection.scalar(
+                sa.select(sa.func.count()).select_from(writer.LEDGER))
+
+    def committed(self) -> Committed:
         changes = collections.defaultdict(list)
         with self.engine.connect() as connection:
             for row in connection.execute(
@@ -255,31 +207,91 @@ class TestFaults(test.TestCase):
                 changes[row.uuid].append((row.event_type, row.reason))
         return changes
 
-    def wait_for(self, consumer, number):
+
+class TestOutbox(testscenarios.WithScenarios, _FaultsTestCase):
+
+    delivery = 'outbox'
+    scenarios = [('MariaDB', {'server': servers.MariaDBServer}),
+                 ('PostgreSQL', {'server': servers.PostgreSQLServer})]
+
+    def test_every_change_arrives_in_order_and_in_time(self):
+        self.start_all()
+        recovery = self.run_into_faults(list(injector.FAULTS), CHANGES)
+        self.wait_for_all()
+        committed, received = self.committed(), self.consumer.first_arrivals()
+        self.report(committed, received)
+        self.assertEqual(0, self.injector.removed)
+        self.assertEqual(set(committed), set(received))
+        for uuid_, changes in committed.items():
+            self.check_order(changes, received[uuid_])
+        self.check_recovery(recovery)
+
+    def wait_for_all(self):
+        """Wait until as much has arrived as was committed, for good."""
         deadline = time.monotonic() + PATIENCE
-        while consumer.number() < number and time.monotonic() < deadline:
-            time.sleep(0.2)
-        # What should not come may come as well.
-        time.sleep(2)
+        settled = 0
+        while settled < 4 and time.monotonic() < deadline:
+            complete = self.consumer.number() == self.number_of_changes()
+            # More than that may arrive as well: look for two seconds.
+            settled = settled + 1 if complete else 0
+            time.sleep(0.5)
 
-    def test_outbox(self):
-        committed, consumer = self.run_into_faults('outbox')
+    def report(self, committed, received):
         number = sum(map(len, committed.values()))
-        self.wait_for(consumer, number)
-        _say(f'  {number} changes were committed, {consumer.number()} heard, '
-             f'{consumer.repeated} heard again')
-        self.assertGreater(number, 10 * SECONDS)
-        for uuid, changes in committed.items():
-            self.assertEqual(changes, consumer.heard[uuid], f'seed {SEED}')
-        self.assertEqual(set(committed), set(consumer.heard))
+        first = [arrival for arrivals in received.values()
+                 for arrival in arrivals]
+        arrivals = self.consumer.arrivals
+        old = recording.out_of_order(arrivals)
+        last = {arrival.uuid: arrival for arrival in arrivals}
+        _say(f'  {number} changes were committed, {len(first)} received, '
+             f'{len(arrivals) - len(first)} received again '
+             f'({len(old)} of those after a newer one of the service), '
+             f'{len(recording.out_of_order(first))} out of order, '
+             f'{len(set(last.values()) & set(old))} services ended with an '
+             'old one')
 
-    def test_direct(self):
-        """What is heard was committed; how much is lost is chance."""
-        committed, consumer = self.run_into_faults('direct')
-        number = sum(map(len, committed.values()))
+    def check_order(self, changes, arrivals):
+        """Check that one service's changes have arrived in order.
+
+        One out of order may be there if its timestamp shows that it is old.
+        """
+        old = recording.out_of_order(arrivals)
+        self.assertEqual(sorted(changes),
+                         sorted(arrival.change for arrival in arrivals),
+                         f'seed {SEED}')
+        if not old:
+            self.assertEqual(
+                changes, [arrival.change for arrival in arrivals],
+                f'seed {SEED}')
+            return
+        late = [arrival.change for arrival in old]
+        self.assertEqual(
+            [change for change in changes if change not in late],
+            [arrival.change for arrival in arrivals
+             if arrival.change not in late], f'seed {SEED}')
+
+    def check_recovery(self, recovery):
+        slow = {name: seconds for name, seconds in recovery.items()
+                if any(each is None or each > injector.LIMITS.get(
+                    name, injector.PATIENCE) for each in seconds)}
+        self.assertEqual({}, slow, f'seed {SEED}')
+
+
+class TestDirect(_FaultsTestCase):
+
+    delivery = 'direct'
+    server = servers.MariaDBServer
+
+    def test_what_arrives_was_committed(self):
+        """How much is lost is chance."""
+        self.start_all()
+        self.run_into_faults(['writers', 'bus'], 0)
         time.sleep(10)
+        committed, received = self.committed(), self.consumer.first_arrivals()
+        number = sum(map(len, committed.values()))
         _say(f'  {number} changes were committed, '
-             f'{number - consumer.number()} never heard')
-        self.assertTrue(consumer.heard)
-        for uuid, changes in consumer.heard.items():
-            self.assertLessEqual(set(changes), set(committed[uuid]))
+             f'{number - self.consumer.number()} never received')
+        self.assertTrue(received)
+        for uuid_, arrivals in received.items():
+            self.assertLessEqual({arrival.change for arrival in arrivals},
+                                 set(committed[uuid_]))
