@@ -58,6 +58,8 @@ disk_free_limit.absolute = 1MB
 
 Committed = dict[str, list[recording.Change]]
 
+load_tests = testscenarios.load_tests_apply_scenarios
+
 
 def _say(text: str) -> None:
     sys.stderr.write(f'{text}\n')
@@ -208,7 +210,7 @@ class _FaultsTestCase(test.TestCase):
         return changes
 
 
-class TestOutbox(testscenarios.WithScenarios, _FaultsTestCase):
+class TestOutbox(_FaultsTestCase):
 
     delivery = 'outbox'
     scenarios = [('MariaDB', {'server': servers.MariaDBServer}),
