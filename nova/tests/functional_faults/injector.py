@@ -98,6 +98,7 @@ class Injector:
     :param readers: the network between the consumer and the nodes
     :param network: the network between all processes and the database
     :ivar removed: number of messages that a deleted queue took with it
+    :ivar killed_writers: how often a writer was killed
     """
 
     def __init__(self, *, chance: random.Random,
@@ -107,6 +108,7 @@ class Injector:
                  writers: Sequence[Process], relays: Sequence[Process],
                  consumer: recording.Consumer) -> None:
         self.removed = 0
+        self.killed_writers = 0
         self._chance = chance
         self._nodes = nodes
         self._vhost = vhost
@@ -125,6 +127,7 @@ class Injector:
     # Processes
 
     def writer_is_killed(self) -> float:
+        self.killed_writers += 1
         return self._restart(self._chance.choice(self._writers))
 
     def writer_is_frozen(self) -> float:

@@ -284,16 +284,22 @@ class TestDirect(_FaultsTestCase):
     delivery = 'direct'
     server = servers.MariaDBServer
 
-    def test_what_arrives_was_committed(self):
+    def test_what_arrives_was_committed_and_each_loss_is_logged(self):
         """How much is lost is chance."""
         self.start_all()
         self.run_into_faults(['writers', 'bus'], 0)
         time.sleep(10)
         committed, received = self.committed(), self.consumer.first_arrivals()
         number = sum(map(len, committed.values()))
-        _say(f'  {number} changes were committed, '
-             f'{number - self.consumer.number()} never received')
+        lost = number - self.consumer.number()
+        logged = sum(log.read_text().count('A notification was lost')
+                     for log in self.folder.glob('writer*.log'))
+        _say(f'  {number} changes were committed, {lost} never received, '
+             f'{logged} logged as lost')
         self.assertTrue(received)
+        # A writer that is killed can lose the last one without a word.
+        self.assertLessEqual(
+            lost, logged + self.injector.killed_writers + WRITERS)
         for uuid_, arrivals in received.items():
             self.assertLessEqual({arrival.change for arrival in arrivals},
                                  set(committed[uuid_]))
