@@ -75,7 +75,7 @@ def main() -> None:
         except Exception:
             # A change of mind, a lost race, or a database that is away.
             time.sleep(0.02)
-        time.sleep(chance.uniform(0, 0.01))
+        time.sleep(chance.uniform(0, 0.06))
 
 
 if __name__ == '__main__':
