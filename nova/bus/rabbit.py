@@ -35,6 +35,11 @@ _HEARTBEAT = 10
 #: seconds between two looks at an idle connection
 _TICK = 2.0
 
+#: seconds to wait before a deleted queue is declared again. RabbitMQ 3.10 does
+#: not report the deletion of a quorum queue to its consumers if the queue is
+#: back within about 10 ms: they would wait on the deleted one for ever.
+_REDECLARE_DELAY = 1.0
+
 _MANDATORY = oslo_messaging.TransportOptions(at_least_once=True)
 
 
@@ -61,7 +66,8 @@ class Connection(impl_rabbit.Connection):
             self, exchange: Any, msg: Any, routing_key: str | None = None,
             timeout: float | None = None, transport_options: Any = None
     ) -> None:
-        for _attempt in range(2):
+        for delay in (0, _REDECLARE_DELAY):
+            time.sleep(delay)
             self._returned = False
             super()._publish_and_creates_default_queue(
                 exchange, msg, routing_key=routing_key, timeout=timeout)
