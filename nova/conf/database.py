@@ -20,7 +20,8 @@ OPTS = [
              'on an open connection. After that the connection counts as '
              'lost: it is closed, the statement fails, and the next one uses '
              'a new connection. PostgreSQL and MariaDB are asked to end a '
-             'transaction of a client that has been silent for this time. '
+             'transaction whose client has been silent for this time, at '
+             'most 10 seconds. '
              'This is what gets a process going again after a failover that '
              'did not end its connections, so it should be below '
              "service_down_time. Raise it if your database is so slow that "

@@ -20,6 +20,11 @@ _NAME = 'nova_timeouts'
 _CONNECT = 'nova_connect_timeout'
 _READ = 'nova_read_timeout'
 
+#: Seconds for which a server keeps an open transaction of a silent client. A
+#: relay that froze in one holds the lock of its lease, which another relay
+#: wants after ten seconds.
+_IDLE_LIMIT = 10
+
 #: How the kernel finds out that the peer of a PostgreSQL connection has gone:
 #: after 20 s, sooner than the limit of a statement that was raised.
 _DEAD_PEER = {'keepalives_idle': 10, 'keepalives_interval': 5,
@@ -43,6 +48,7 @@ class Timeouts(sa.CreateEnginePlugin):
         super().__init__(url, kwargs)
         self._connect, self._read = (
             int(str(url.query[name])) for name in (_CONNECT, _READ))
+        self._idle = min(self._read, _IDLE_LIMIT)
 
     def update_url(self, url: sa.URL) -> sa.URL:
         return url.difference_update_query([_CONNECT, _READ])
@@ -61,7 +67,7 @@ class Timeouts(sa.CreateEnginePlugin):
             # MySQL has no such limit and takes it for a comment.
             _run_on_connect(
                 engine, 'SET @nova = 0 /*M!100300 , '
-                f'SESSION idle_transaction_timeout = {self._read} */')
+                f'SESSION idle_transaction_timeout = {self._idle} */')
         _set_defaults(engine, defaults)
 
     def _limit_postgresql(self, engine: sa.Engine) -> None:
@@ -71,7 +77,7 @@ class Timeouts(sa.CreateEnginePlugin):
             defaults |= watchdog.factories(self._read)
             _run_on_connect(
                 engine, 'SET idle_in_transaction_session_timeout = '
-                f"'{self._read}s'")
+                f"'{self._idle}s'")
         _set_defaults(engine, defaults)
         event.listen(engine, 'handle_error', _mark_unreachable)
 
