@@ -107,6 +107,21 @@ class _SilentDatabaseTests:
         self.assertEqual('kept', service_obj.Service.get_by_id(
             self.context, service.id).disabled_reason)
 
+    def test_transaction_of_a_silent_client_frees_its_locks(self):
+        service = self.create('h1')
+        change = models.Service.__table__.update().where(
+            models.Service.id == service.id)
+        silent = db.get_engine().connect()
+        self.addCleanup(silent.close)
+        silent.execute(change.values(report_count=1))
+        self.proxy.silence()
+        start = time.monotonic()
+        service.disabled = True
+        service.save()
+        # The server ends it after ten seconds.
+        self.assertLess(time.monotonic() - start, ENDING)
+        silent.invalidate()
+
     def test_lost_commit_is_not_repeated(self):
         self.limit(self.LIMIT)
         calls = []
