@@ -48,7 +48,7 @@ OPTS: list[cfg.Opt] = [
              'answer. A request that is not whole by then is answered with '
              '408, and its connection is closed. Raise it for clients on '
              'very slow links; it costs no thread, but each nova-api process '
-             'holds 512 connections at most, and gives up the one that keeps '
+             'holds 400 connections at most, and gives up the one that keeps '
              'it waiting longest when another one comes.'),
     cfg.StrOpt(
         'secure_proxy_ssl_header', deprecated_group='DEFAULT',

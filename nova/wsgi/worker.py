@@ -30,9 +30,10 @@ LOG = logging.getLogger(__name__)
 
 ENDING_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 
-#: Connections of one process. A client that was waited for longest loses its
+#: Connections of one process; with two file descriptors each they stay below
+#: the usual limit of 1024. The client that was waited for longest loses its
 #: connection when one more comes.
-MAX_CONNECTIONS = 512
+MAX_CONNECTIONS = 400
 
 #: bytes that are received at a time
 _MAX_READ = 64 * 1024
@@ -142,9 +143,11 @@ class Worker(gthread.ThreadWorker):
 
     async def _make_room(self) -> None:
         while len(self._connections) >= MAX_CONNECTIONS:
-            if self._due:
-                next(iter(self._due)).cancel()
-            await asyncio.wait(set(self._connections), timeout=1.0,
+            ending = set(self._connections)
+            for longest in list(self._due)[:1]:
+                longest.cancel()
+                ending = {longest}
+            await asyncio.wait(ending, timeout=1.0,
                                return_when=asyncio.FIRST_COMPLETED)
 
     async def _talk(self, client: socket.socket, address: Any,
@@ -170,9 +173,10 @@ class Worker(gthread.ThreadWorker):
             patience = self._client_timeout
             while await self._receive(request, address, patience):
                 exchange = _Exchange(request.take())
+                # A descriptor of its own, which the loop does not close.
+                direct = None if self._tls else client.dup()
                 kept = await loop.run_in_executor(
-                    self.tpool, self._work, exchange, address, server,
-                    None if self._tls else client)
+                    self.tpool, self._work, exchange, address, server, direct)
                 await self._send(writer, exchange.answer)
                 if not (kept and request.whole):
                     break
@@ -211,19 +215,19 @@ class Worker(gthread.ThreadWorker):
         return True
 
     def _work(self, exchange: _Exchange, address: Any, server: Any,
-              client: socket.socket | None) -> bool:
+              direct: socket.socket | None) -> bool:
         """Handle a request in a thread; return whether to go on.
 
-        :param client: takes what it can of the answer at once; the loop
-            would need longer
+        :param direct: takes at once what it can of the answer, which is
+            faster than through the loop; None for TLS. It is closed.
         """
         connection = gthread.TConn(self.cfg, exchange, address, server)
         connection.parser = http.get_parser(self.cfg, exchange, address)
         connection.data_ready = True
         kept = self.handle(connection)
-        if client:
-            with contextlib.suppress(OSError):
-                del exchange.answer[:client.send(exchange.answer)]
+        if direct:
+            with direct, contextlib.suppress(OSError):
+                del exchange.answer[:direct.send(exchange.answer)]
         # Where the next request begins is known only if gunicorn took this
         # one to end where it was taken to end here.
         return (kept and not exchange.recv(1)
