@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Mapping
 import dataclasses
 import datetime
 import time
@@ -16,6 +17,9 @@ from nova import config
 
 TOPIC = 'versioned_notifications'
 QUEUE = f'{TOPIC}.info'
+
+#: options of ``[oslo_messaging_rabbit]``
+QUORUM = {'rabbit_quorum_queue': True}
 
 #: Event type and ``disabled_reason``, which is unique but for deletions.
 Change = tuple[str, str]
@@ -38,15 +42,20 @@ class Arrival:
 
 
 class Consumer:
-    """Records every message in the order of arrival."""
+    """Records every message in the order of arrival.
 
-    def __init__(self, url: str) -> None:
+    :param url: transport URL
+    :param options: of ``[oslo_messaging_rabbit]``
+    """
+
+    def __init__(self, url: str, options: Mapping[str, object]) -> None:
         self.arrivals: list[Arrival] = []
         conf = cfg.ConfigOpts()
         conf([])
         config.set_lib_defaults()
         self._transport = oslo_messaging.get_notification_transport(conf, url)
-        conf.set_override('rabbit_quorum_queue', True, 'oslo_messaging_rabbit')
+        for name, value in options.items():
+            conf.set_override(name, value, 'oslo_messaging_rabbit')
         self._listener = oslo_messaging.get_notification_listener(
             self._transport, [oslo_messaging.Target(topic=TOPIC)], [self],
             executor='threading')

@@ -274,12 +274,20 @@ class Injector:
                 'set_policy', '-p', self._vhost, '--apply-to', 'queues',
                 'expiring', f'^{recording.QUEUE}$', '{"expires": 1000}')
             self._each(self._readers, proxy.Proxy.cut)
-            deadline = time.monotonic() + PATIENCE
-            while recording.QUEUE in node.control(
-                    'list_queues', '-p', self._vhost, 'name'):
-                if time.monotonic() > deadline:
-                    raise RuntimeError('the queue did not expire')
+            self._wait_until_gone()
             node.control('clear_policy', '-p', self._vhost, 'expiring')
+        self.pause()
+        self._each(self._readers, proxy.Proxy.mend)
+        return time.time()
+
+    def queue_is_auto_deleted(self) -> float:
+        """The broker deletes queue and exchange with the last consumer.
+
+        Both must have been declared so.
+        """
+        with self._empty_queue():
+            self._each(self._readers, proxy.Proxy.cut)
+            self._wait_until_gone()
         self.pause()
         self._each(self._readers, proxy.Proxy.mend)
         return time.time()
@@ -297,6 +305,13 @@ class Injector:
                 yield channel
         finally:
             self._each(self._bus, proxy.Proxy.mend)
+
+    def _wait_until_gone(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while recording.QUEUE in self._nodes[0].control(
+                'list_queues', '-p', self._vhost, 'name'):
+            if time.monotonic() > deadline:
+                raise RuntimeError('the queue was not deleted')
 
     def _wait_until_drained(self, channel) -> None:
         deadline = time.monotonic() + PATIENCE

@@ -10,6 +10,7 @@ faults to inject.
 from __future__ import annotations
 
 import collections
+from collections.abc import Mapping
 from concurrent import futures
 import functools
 import os
@@ -76,6 +77,7 @@ class _FaultsTestCase(test.TestCase):
     STUB_RPC = False
     USES_DB = False
     delivery: str
+    queues: Mapping[str, object] = recording.QUORUM
     server: type[servers.MariaDBServer] | type[servers.PostgreSQLServer]
 
     def setUp(self):
@@ -114,7 +116,7 @@ class _FaultsTestCase(test.TestCase):
                               'delivery': self.delivery},
             'oslo_messaging_notifications': {
                 'driver': 'messagingv2', 'retry': 3},
-            'oslo_messaging_rabbit': {'rabbit_quorum_queue': True}})
+            'oslo_messaging_rabbit': self.queues})
         return file
 
     def transport_url(self, ways):
@@ -137,7 +139,8 @@ class _FaultsTestCase(test.TestCase):
              f'{self.engine.dialect.name}')
         processes.run('manage', '--config-file', self.conf, 'db', 'sync')
         writer.LEDGER.create(self.engine)
-        self.consumer = recording.Consumer(self.transport_url(self.readers))
+        self.consumer = recording.Consumer(
+            self.transport_url(self.readers), self.queues)
         self.addCleanup(self.consumer.stop)
         relays = [
             self.start(f'relay{number}', 'nova.cmd.relay', '--config-file',
@@ -176,9 +179,11 @@ class _FaultsTestCase(test.TestCase):
             name = ' and '.join(fault.__name__ for fault in faults)
             recovery[name].append(self.inject(name, faults))
             self.injector.pause()
+        return recovery
+
+    def stop_writers(self):
         for process in self.writers:
             process.kill()
-        return recovery
 
     def pair(self, parts):
         return tuple(self.chance.choice(injector.FAULTS[part])
@@ -210,15 +215,12 @@ class _FaultsTestCase(test.TestCase):
         return changes
 
 
-class TestOutbox(_FaultsTestCase):
+class _OutboxTestCase(_FaultsTestCase):
 
     delivery = 'outbox'
-    scenarios = [('MariaDB', {'server': servers.MariaDBServer}),
-                 ('PostgreSQL', {'server': servers.PostgreSQLServer})]
 
-    def test_every_change_arrives_in_order_and_in_time(self):
-        self.start_all()
-        recovery = self.run_into_faults(list(injector.FAULTS), CHANGES)
+    def check_all_arrived(self):
+        """Check that what was committed arrives, in order, and only that."""
         self.wait_for_all()
         committed, received = self.committed(), self.consumer.first_arrivals()
         self.report(committed, received)
@@ -226,7 +228,6 @@ class TestOutbox(_FaultsTestCase):
         self.assertEqual(set(committed), set(received))
         for uuid_, changes in committed.items():
             self.check_order(changes, received[uuid_])
-        self.check_recovery(recovery)
 
     def wait_for_all(self):
         """Wait until as much has arrived as was committed, for good."""
@@ -272,11 +273,39 @@ class TestOutbox(_FaultsTestCase):
             [arrival.change for arrival in arrivals
              if arrival.change not in late], f'seed {SEED}')
 
+
+class TestOutbox(_OutboxTestCase):
+
+    scenarios = [('MariaDB', {'server': servers.MariaDBServer}),
+                 ('PostgreSQL', {'server': servers.PostgreSQLServer})]
+
+    def test_every_change_arrives_in_order_and_in_time(self):
+        self.start_all()
+        recovery = self.run_into_faults(list(injector.FAULTS), CHANGES)
+        self.stop_writers()
+        self.check_all_arrived()
+        self.check_recovery(recovery)
+
     def check_recovery(self, recovery):
         slow = {name: seconds for name, seconds in recovery.items()
                 if any(each is None or each > injector.LIMITS.get(
                     name, injector.PATIENCE) for each in seconds)}
         self.assertEqual({}, slow, f'seed {SEED}')
+
+
+class TestAutoDelete(_OutboxTestCase):
+
+    server = servers.MariaDBServer
+    queues = {'amqp_auto_delete': True}
+
+    def test_every_change_arrives_after_the_queue_was_deleted(self):
+        self.start_all()
+        for _number in range(3):
+            self.assertIsNotNone(self.inject(
+                'queue is auto-deleted',
+                [injector.Injector.queue_is_auto_deleted]))
+        self.stop_writers()
+        self.check_all_arrived()
 
 
 class TestDirect(_FaultsTestCase):
@@ -288,6 +317,7 @@ class TestDirect(_FaultsTestCase):
         """How much is lost is chance."""
         self.start_all()
         self.run_into_faults(['writers', 'bus'], 0)
+        self.stop_writers()
         time.sleep(10)
         committed, received = self.committed(), self.consumer.first_arrivals()
         number = sum(map(len, committed.values()))

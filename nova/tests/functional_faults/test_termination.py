@@ -72,7 +72,7 @@ class TestTermination(test.TestCase):
         writer_conf = self.write_conf('writer', database, bus, 'outbox')
         processes.run('manage', '--config-file', writer_conf, 'db', 'sync')
         writer.LEDGER.create(self.engine)
-        consumer = recording.Consumer(_text(bus))
+        consumer = recording.Consumer(_text(bus), recording.QUORUM)
         self.addCleanup(consumer.stop)
         self.relays = [
             self.start(f'relay{number}', 'nova.cmd.relay', '--config-file',
@@ -96,7 +96,7 @@ class TestTermination(test.TestCase):
                               'delivery': delivery},
             'oslo_messaging_notifications': {
                 'driver': 'messagingv2', 'retry': 3},
-            'oslo_messaging_rabbit': {'rabbit_quorum_queue': True}})
+            'oslo_messaging_rabbit': recording.QUORUM})
         return file
 
     def keep_logs(self):
