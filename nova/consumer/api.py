@@ -7,10 +7,12 @@ import datetime
 from typing import Any
 from urllib import parse
 
+from keystoneauth1 import adapter
 from keystoneauth1 import exceptions as auth_exc
 import openstack
 from openstack import exceptions as sdk_exc
 
+from nova.consumer import deadline
 from nova.consumer import events
 
 #: The first that identifies services by uuid.
@@ -30,27 +32,66 @@ class APIRefused(APIError):
 class ServiceLister:
     """Lists services; called with nothing, it lists all.
 
+    Each call ends in time, authentication included, although the servers
+    accept connections and never answer. The connection's own timeouts are
+    not used.
+
     :param connection: of openstacksdk, for an administrator or another user
         that policy allows to list services
+    :param timeout: seconds that a server may send nothing
+    :param limit: seconds that a call may take
     """
 
-    def __init__(self, connection: openstack.connection.Connection) -> None:
+    def __init__(self, connection: openstack.connection.Connection,
+                 timeout: float = 30, limit: float = 60) -> None:
         self._connection = connection
+        self._timeout = timeout
+        self._limit = limit
+        self._deadlines: set[deadline.Deadline] = set()
 
-    def __call__(self, host: str | None = None,
-                 binary: str | None = None) -> list[events.Service]:
+    def __call__(self, host: str | None = None, binary: str | None = None,
+                 limit: float | None = None) -> list[events.Service]:
         """Return the services that match the filters.
 
+        :param limit: seconds, if they are not those of the lister
         :raises APIRefused: not with these credentials
-        :raises APIError: the API did not answer as it should
+        :raises APIError: the API did not answer as it should, or not in time
         """
         query = parse.urlencode({
             name: value for name, value in (('host', host),
                                             ('binary', binary)) if value})
+        limit = self._limit if limit is None else limit
+        with deadline.Deadline(limit) as end:
+            self._deadlines.add(end)
+            try:
+                return self._list(f'/os-services?{query}', end)
+            except APIError as error:
+                if not end.passed:
+                    raise
+                raise APIError('the listing was cancelled' if end.cancelled
+                               else 'no complete answer of the REST API or '
+                               f'of Keystone within {limit:g} seconds'
+                               ) from error
+            finally:
+                self._deadlines.discard(end)
+
+    def cancel(self) -> None:
+        """Make the calls that run now in other threads raise APIError."""
+        for end in list(self._deadlines):
+            end.cancel()
+
+    def _list(self, path: str, end: deadline.Deadline
+              ) -> list[events.Service]:
         try:
-            # Resources of the SDK would take ten times as long.
-            answer = self._connection.compute.get(
-                f'/os-services?{query}', microversion=_MICROVERSION)
+            # connection.compute would ask for versions without a limit.
+            compute = self._connection.config.get_session_client('compute')
+            with deadline.limited(
+                    compute.session, end, self._timeout) as session:
+                compute.session = session
+                # Resources of the SDK would take ten times as long.
+                answer = adapter.Adapter.request(
+                    compute, path, 'GET', microversion=_MICROVERSION,
+                    raise_exc=False)
             sdk_exc.raise_from_response(answer)
             return [_service(record) for record in answer.json()['services']]
         except (auth_exc.MissingRequiredOptions, auth_exc.NoMatchingPlugin,

@@ -48,6 +48,13 @@ class BusLog(logging.Filter):
         """Read the log no more."""
         _DRIVER.removeFilter(self)
 
+    def lose(self, trouble: str) -> None:
+        """Note why the bus is not reached; log it if it was reached before.
+        """
+        if not self.trouble:
+            LOG.warning('%s', trouble)
+        self.trouble = trouble
+
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a line stays in the log."""
         text = record.getMessage()
@@ -59,9 +66,7 @@ class BusLog(logging.Filter):
             return False
         lost = _LOST.search(text)
         if lost:
-            if not self.trouble:
-                LOG.warning('%s', lost[0])
-            self.trouble = lost[0]
+            self.lose(lost[0])
             return False
         if _FOUND in text and self.trouble:
             self.trouble = None

@@ -16,6 +16,7 @@ from oslo_messaging.notify import listener
 from nova.consumer import bus
 from nova.consumer import buslog
 from nova.consumer import events
+from nova.consumer import requeued
 
 LOG = logging.getLogger(__name__)
 
@@ -30,6 +31,12 @@ _PAUSES = (0.1, 0.2, 0.4, 0.8)
 #: times that an event goes back to the bus before it is given up
 _REQUEUES = 3
 
+#: seconds between two attempts to reach the bus: shortest and longest
+_WAITS = (1.0, 10.0)
+
+#: seconds that stop() waits for the bus and a handler that runs
+_STOP = 8.0
+
 _HANDLED = oslo_messaging.NotificationResult.HANDLED
 _REQUEUE = oslo_messaging.NotificationResult.REQUEUE
 
@@ -39,10 +46,13 @@ class Listener:
 
     An event whose handler raises is tried again at once, a few times, so that
     it keeps its place; then it goes back to the bus for whoever shares the
-    pool, and in the end it is given up with an error in the log. An event
-    that the handler has returned for is acknowledged, and passed over when it
-    comes again: an older one that had not come may stand before it then, so
-    that whoever keeps a state needs ``again``.
+    pool, and in the end it is given up with an error in the log. If a later
+    event of the same service was handled before it comes back, it is out of
+    date: it is acknowledged, and the handler does not get it.
+
+    An event that the handler has returned for is acknowledged, and passed
+    over when it comes again: an older one that had not come may stand before
+    it then, so that whoever keeps a state needs ``again``.
 
     :param transport: see :func:`nova.consumer.bus.connect`
     :param handler: called in a thread of its own
@@ -54,8 +64,8 @@ class Listener:
         over
     :param reconnected: called when the bus is back after it was lost
     :ivar counts: by what has become of the messages: ``handled``,
-        ``duplicate``, ``failed`` attempts, ``given up``, and each kind
-        of :class:`~nova.consumer.events.NotUnderstood`
+        ``duplicate``, ``failed`` attempts, ``overtaken``, ``given up``, and
+        each kind of :class:`~nova.consumer.events.NotUnderstood`
     :ivar trouble: why the bus is not reached, None while it is
     """
 
@@ -69,13 +79,16 @@ class Listener:
         self._handler = handler
         self._again = again
         self._handled = _Recent(_REMEMBERED)
-        self._requeued = _Recent(_REMEMBERED)
+        self._tries = _Recent(_REMEMBERED)
+        self._requeued = requeued.Requeued(_REMEMBERED)
         self._stopping = threading.Event()
+        self._closed = threading.Event()
         self._bus = buslog.BusLog(self._reject, reconnected)
         self._transport = transport
         self._pool = pool
         self._targets = [
             oslo_messaging.Target(topic=topic) for topic in topics]
+        self._can_requeue = True
         self._server: listener.NotificationServer | None = None
 
     @property
@@ -85,55 +98,123 @@ class Listener:
     def start(self) -> None:
         """Return when subscribed: what is sent from now on is heard.
 
-        Waits for a bus that can't be reached.
+        Waits for a bus that can't be reached, until :meth:`stop` is called.
 
         :raises BusError: the bus does not allow it
         """
         self._bus.attach()
+        try:
+            self._wait_for_bus()
+            if not self._stopping.is_set():
+                self._subscribe()
+        except BaseException:
+            self._bus.detach()
+            raise
+        if self._stopping.is_set():
+            self.stop()
+
+    def stop(self, timeout: float = _STOP) -> None:
+        """Call no handler any more, and return when none is running.
+
+        What was not handled comes again to the next consumer of the pool.
+
+        :param timeout: seconds after which this returns although the bus
+            does not answer, or a handler is still running
+        """
+        self._stopping.set()
+        if self._server is None:
+            # start() may be waiting in another thread, and returns soon.
+            self._closed.set()
+            self._bus.detach()
+            return
+        ending = threading.Thread(target=self._end, args=(self._server,),
+                                  name='listener-stop', daemon=True)
+        ending.start()
+        ending.join(timeout)
+        self._closed.set()
+        if ending.is_alive():
+            LOG.warning('The message bus, or the handler of an event, has not '
+                        'ended within %s seconds. It is left behind; what is '
+                        'not acknowledged comes again', timeout)
+
+    def _end(self, server: listener.NotificationServer) -> None:
+        # Neither has a limit: each waits for the bus and for the handler.
+        server.stop()
+        server.wait()
+        self._bus.detach()
+
+    def _wait_for_bus(self) -> None:
+        """Return when the bus was reached, or stop() is called.
+
+        oslo.messaging would wait for it without end.
+
+        :raises BusRefused: the bus does not let this user in
+        """
+        pause, longest = _WAITS
+        while not self._stopping.is_set():
+            try:
+                bus.check(self._transport)
+                return
+            except bus.BusRefused:
+                raise
+            except bus.BusError as error:
+                reason = str(error)
+            # In the handler the log would add the exception.
+            self._bus.lose(reason)
+            self._stopping.wait(pause)
+            pause = min(2 * pause, longest)
+
+    def _subscribe(self) -> None:
         # One that has failed to start can't be started again.
         server = self._new_server()
         try:
             # More threads would change the order of events.
             server.start(override_pool_size=1)
         except oslo_messaging.MessagingException as error:
-            self._bus.detach()
             # "Unable to connect to … after … tries: " is not what happened.
             raise bus.BusError(str(error).rpartition(' tries: ')[2]
                                ) from error
         self._server = server
-
-    def stop(self) -> None:
-        """Return when nothing is handled any more."""
-        self._stopping.set()
-        if self._server:
-            self._server.stop()
-            self._server.wait()
-            self._bus.detach()
+        self._bus.trouble = None
 
     def _new_server(self) -> listener.NotificationServer:
-        requeue = True
         try:
             self._transport._require_driver_features(requeue=True)
         except NotImplementedError:
             # Kafka takes nothing back.
-            requeue = False
+            self._can_requeue = False
         return listener.NotificationServer(
             self._transport, self._targets, _Dispatcher(self._dispatch),
-            'threading', allow_requeue=requeue, pool=self._pool)
+            'threading', allow_requeue=self._can_requeue, pool=self._pool)
 
     def _dispatch(self, incoming: Any) -> str:
+        if self._closed.is_set() or (
+                self._stopping.is_set() and self._can_requeue):
+            return _REQUEUE
         try:
             event = events.parse(incoming.message)
         except events.NotUnderstood as error:
             self._reject(error.kind, str(error))
             return _HANDLED
+        if self._requeued.was_handled(event.service.uuid, event.message_id):
+            return _HANDLED
+        if self._requeued.is_overtaken(event.service.uuid, event.message_id):
+            self._drop(event)
+            return _HANDLED
+        return self._handle(event)
+
+    def _handle(self, event: events.ServiceEvent) -> str:
+        key = event.service.uuid, event.message_id
         seen = event.message_id in self._handled
         handler = self._again if seen else self._handler
         if handler and not self._attempt(handler, event):
             return self._failed(event)
         self._handled.add(event.message_id)
         self.counts['duplicate' if seen else 'handled'] += 1
-        return _HANDLED
+        if seen:
+            self._requeued.forget(*key)
+            return _HANDLED
+        return _REQUEUE if self._requeued.handled(*key) else _HANDLED
 
     def _attempt(self, handler: Callable[[events.ServiceEvent], object],
                  event: events.ServiceEvent) -> bool:
@@ -141,6 +222,8 @@ class Listener:
             try:
                 handler(event)
             except Exception:
+                if self._stopping.is_set():
+                    return False
                 self.counts['failed'] += 1
                 if pause == _PAUSES[0]:
                     LOG.exception('%s %s of %s failed; trying again',
@@ -153,14 +236,31 @@ class Listener:
         return False
 
     def _failed(self, event: events.ServiceEvent) -> str:
-        tries = self._requeued.add(event.message_id)
-        if self._stopping.is_set() or tries <= _REQUEUES:
+        if self._stopping.is_set():
             return _REQUEUE
+        tries = self._tries.add(event.message_id)
+        key = event.service.uuid, event.message_id
+        if self._can_requeue and tries <= _REQUEUES:
+            self._requeued.failed(*key)
+            return _REQUEUE
+        self._requeued.forget(*key)
+        # A repetition of it would come after newer events.
+        self._handled.add(event.message_id)
         self.counts['given up'] += 1
         LOG.error('%s %s of %s is given up: it has failed %s times',
                   event.event_type, event.message_id, event.publisher_id,
                   tries * (len(_PAUSES) + 1))
         return _HANDLED
+
+    def _drop(self, event: events.ServiceEvent) -> None:
+        """Count an event that is out of date, and log the first one."""
+        self._handled.add(event.message_id)
+        self.counts['overtaken'] += 1
+        if self.counts['overtaken'] == 1:
+            LOG.warning('%s %s of %s has failed and a later event of the '
+                        'service was handled: it is dropped, and others like '
+                        'it will be silently', event.event_type,
+                        event.message_id, event.publisher_id)
 
     def _reject(self, kind: str, reason: str) -> None:
         """Count a message that is passed over; say the first of its kind."""

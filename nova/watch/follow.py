@@ -22,6 +22,9 @@ LOG = logging.getLogger(__name__)
 #: events that wait for whoever takes them; more of them stay on the bus
 _WAITING = 1000
 
+#: seconds that the REST API may take at the start, before the screen is there
+_ASK = 10
+
 
 class Filter:
     """Chooses services by patterns as the shell has them; none is all.
@@ -95,7 +98,7 @@ def mirror(transport: oslo_messaging.Transport, topics: Sequence[str],
     :raises APIRefused: this user may not list services
     :raises BusRefused: the bus does not let this user in
     """
-    _ask('The REST API', lambda: lister(binary='nova-watch'))
+    _ask('The REST API', lambda: lister(binary='nova-watch', limit=_ASK))
     with pool(transport) as name:
         the_mirror = consumer.ServiceMirror(
             transport, lister, name, topics=topics, **options)

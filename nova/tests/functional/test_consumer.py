@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from typing import Any
 
 import openstack
@@ -43,6 +44,11 @@ class ConsumerTestCase(lifecycle.LifecycleTestCase):
         rpc.NOTIFICATION_TRANSPORT._driver.send_notification(
             oslo_messaging.Target(topic='versioned_notifications.info',
                                   exchange='nova'), {}, message, 2.0)
+
+    def disable(self, service: Any, *reasons: str) -> None:
+        for reason in reasons:
+            service.disabled_reason = reason
+            service.save()
 
     def next(self) -> Any:
         return self.events.get(timeout=PATIENCE)
@@ -134,14 +140,15 @@ class TestListener(ConsumerTestCase):
         tries = []
 
         def handle(event):
-            if event.event_type == 'service.create':
+            if event.service.host == 'h1':
                 tries.append(event.message_id)
                 raise ValueError('poison')
             self.events.put(event)
 
         listener = self.listener(handle)
-        self.create().destroy()
-        self.assertEqual('service.delete', self.next().event_type)
+        self.create('h1')
+        self.create('h2')
+        self.assertEqual('h2', self.next().service.host)
         for _wait in range(PATIENCE * 10):
             if listener.counts['given up']:
                 break
@@ -151,6 +158,93 @@ class TestListener(ConsumerTestCase):
         self.assertEqual((20, 1), (len(tries), len(set(tries))))
         self.assertIn('is given up: it has failed 20 times',
                       self.stdlog.output)
+
+    def existing(self, *hosts):
+        """Return services whose creation nobody is told of."""
+        self.flags(notification_format='unversioned', group='notifications')
+        services = [self.create(host) for host in hosts]
+        self.flags(notification_format='versioned', group='notifications')
+        return services
+
+    def failing_once(self):
+        """Return a handler that fails for the first event until it goes back.
+        """
+        attempts = []
+
+        def handle(event):
+            reason = event.service.disabled_reason
+            if reason == 'one' and len(attempts) < 5:
+                attempts.append(reason)
+                raise OSError('index is away')
+            self.events.put(event)
+
+        return handle
+
+    def reasons(self, number):
+        return [self.next().service.disabled_reason
+                for _event in range(number)]
+
+    def test_requeued_event_that_was_overtaken_is_dropped(self):
+        service, other = self.existing('h1', 'h2')
+        listener = self.listener(self.failing_once())
+        self.disable(service, 'one', 'two', 'three')
+        self.assertEqual(['two', 'three'], self.reasons(2))
+        self.disable(other, 'last')
+        self.assertEqual(['last'], self.reasons(1))
+        self.assertEqual({'failed': 5, 'overtaken': 1, 'handled': 3},
+                         self.counted(listener, 3))
+        self.assertEqual(1, self.stdlog.output.count('it is dropped'))
+
+    def test_requeued_event_that_was_not_overtaken_is_tried_again(self):
+        service, other = self.existing('h1', 'h2')
+        listener = self.listener(self.failing_once())
+        self.disable(service, 'one')
+        self.disable(other, 'of another')
+        self.assertEqual(['of another', 'one'], self.reasons(2))
+        self.assertEqual({'failed': 5, 'handled': 2},
+                         self.counted(listener, 2))
+
+    def test_requeued_event_does_not_win_after_a_restart(self):
+        (service,) = self.existing('h1')
+        failing = self.failing_once()
+
+        def handle(event):
+            failing(event)
+            if event.service.disabled_reason == 'three':
+                # It ends before what went back to the bus comes again.
+                first._stopping.set()
+
+        first = consumer.Listener(rpc.NOTIFICATION_TRANSPORT, handle, 'p1')
+        first.start()
+        self.disable(service, 'one', 'two', 'three')
+        self.assertEqual(['two', 'three'], self.reasons(2))
+        first.stop()
+        self.listener()
+        self.assertEqual(['one', 'two', 'three'], self.reasons(3))
+
+    def test_stop_returns_although_a_handler_runs(self):
+        running, release = threading.Event(), threading.Event()
+        self.addCleanup(release.set)
+        handled = []
+
+        def handle(event):
+            handled.append(event.service.host)
+            running.set()
+            release.wait(PATIENCE)
+
+        listener = self.listener(handle)
+        self.create('h1')
+        self.create('h2')
+        self.assertTrue(running.wait(PATIENCE))
+        start = time.monotonic()
+        listener.stop(1)
+        self.assertLess(time.monotonic() - start, 10)
+        self.assertIn('has not ended within 1 seconds', self.stdlog.output)
+        release.set()
+        # The other event is for the next consumer of the pool.
+        self.listener()
+        self.assertEqual('h2', self.next().service.host)
+        self.assertEqual(['h1'], handled)
 
     def test_what_was_not_handled_when_it_stopped_comes_again(self):
         failing = threading.Event()
@@ -294,6 +388,110 @@ class TestMirror(ConsumerTestCase):
         self.server.start()
         self.assertTrue(mirror.wait_until_synced(PATIENCE))
         self.assertEqual(1, self.stdlog.output.count('can not be listed'))
+
+    def next_update(self, notifications):
+        """Return the next message of a service that has changed."""
+        while True:
+            event = notifications.get(timeout=PATIENCE)
+            if event.event_type == 'service.update':
+                return event.message
+
+    def test_an_old_event_does_not_win(self):
+        service = self.create('h1')
+        notifications = queue.Queue()
+        mirror = self.synced(interval=3600, heard=notifications.put)
+        self.assertEqual(('added', 'h1'), self.next())
+        self.admin.put_service(service.uuid, {
+            'status': 'disabled', 'disabled_reason': 'old'})
+        self.assertEqual(('changed', 'old', False), self.next())
+        old = self.next_update(notifications)
+        self.admin.put_service(service.uuid, {
+            'status': 'disabled', 'disabled_reason': 'new'})
+        self.assertEqual(('changed', 'new', False), self.next())
+        # A relay that was paused sends last what it had read.
+        self.send({**old, 'message_id': 'another'})
+        self.create('h2')
+        self.assertEqual(('added', 'h2'), self.next())
+        self.assertEqual('new', mirror.get(service.uuid).disabled_reason)
+        service.destroy()
+        self.assertEqual(('removed', 'h1'), self.next())
+        self.send({**old, 'message_id': 'a third'})
+        self.create('h3')
+        self.assertEqual(('added', 'h3'), self.next())
+        self.assertIsNone(mirror.get(service.uuid))
+        self.assertTrue(self.drifts.empty())
+
+    def test_a_host_whose_clock_is_behind_is_not_lost(self):
+        service = self.create('h1')
+        notifications = queue.Queue()
+        mirror = self.synced(interval=3600, heard=notifications.put)
+        self.assertEqual(('added', 'h1'), self.next())
+        self.admin.put_service(service.uuid, {
+            'status': 'disabled', 'disabled_reason': 'by one host'})
+        self.assertEqual(('changed', 'by one host', False), self.next())
+        first = self.next_update(notifications)
+        self.changed_silently(service)
+        self.send({**first, 'message_id': 'behind',
+                   'timestamp': '2012-10-29 13:42:11.5'})
+        self.assertEqual(('changed', 'silently', False), self.next())
+        self.assertTrue(mirror.get(service.uuid).disabled)
+        # An event has told of it.
+        self.assertTrue(self.drifts.empty())
+
+    def test_many_old_events_share_few_listings(self):
+        service = self.create('h1')
+        listings = []
+        lister = self.lister()
+
+        def listed():
+            listings.append(time.monotonic())
+            return lister()
+
+        notifications = queue.Queue()
+        mirror = consumer.ServiceMirror(
+            rpc.NOTIFICATION_TRANSPORT, listed, 'mirror', interval=3600,
+            heard=notifications.put)
+        mirror.start()
+        self.addCleanup(mirror.stop)
+        self.assertTrue(mirror.wait_until_synced(PATIENCE))
+        self.disable(service, 'a')
+        first = self.next_update(notifications)
+        for number in range(300):
+            self.send({**first, 'message_id': f'm{number}',
+                       'timestamp': '2012-10-29 13:42:11.5'})
+            threading.Event().wait(0.01)
+        self.wait_for(lambda: not mirror._store.doubts())
+        self.assertLess(len(listings), 8)
+        self.assertGreater(len(listings), 1)
+
+    def test_stop_calls_no_callback_that_was_not_running(self):
+        self.create('h1')
+        called, running = [], threading.Event()
+        release = threading.Event()
+        self.addCleanup(release.set)
+
+        def heard(event):
+            running.set()
+            release.wait(PATIENCE)
+
+        mirror = self.synced(heard=heard)
+        mirror._store._callbacks.added = called.append
+        self.create('h2')
+        self.assertTrue(running.wait(PATIENCE))
+        start = time.monotonic()
+        mirror.stop()
+        self.assertLess(time.monotonic() - start, 10)
+        release.set()
+        self.wait_for(lambda: not [
+            thread for thread in threading.enumerate()
+            if thread.name == 'listener-stop'])
+        self.assertEqual([], called)
+
+    def wait_for(self, what):
+        deadline = time.monotonic() + PATIENCE
+        while not what():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
 
     def test_a_callback_that_fails_is_called_again(self):
         failures = [ValueError('not yet')]

@@ -7,12 +7,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import Any
+import urllib.request
 
 import openstack
 from oslotest import base
 
 from nova.tests.fixtures import processes
+from nova.tests.unit import test_consumer_limits
 
 HOSTILE = 'disk \x1b[2J\u202e[red]'
 
@@ -171,3 +174,50 @@ class TestHTTP(WatchTestCase):
         self.check_refusal(
             '--http host.invalid:1 can not be listened on: ', '--http',
             'host.invalid:1', '--transport-url', 'rabbit://127.0.0.1:1/')
+
+
+class TestSilence(WatchTestCase):
+    """A REST API and a bus that accept connections and never answer."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.useFixture(test_consumer_limits.Server())
+        self.env['OS_ENDPOINT'] = f'http://127.0.0.1:{self.server.port}/v2.1'
+
+    def watch(self, *arguments):
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'nova.cmd.watch', '--transport-url',
+             f'rabbit://u:p@127.0.0.1:{self.server.port}/', *arguments],
+            env={**os.environ, **self.env}, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def check_end(self, process):
+        start = time.monotonic()
+        process.terminate()
+        self.assertEqual(0, process.wait(processes.PATIENCE))
+        self.assertLess(time.monotonic() - start, 20)
+        self.assertNotIn('Traceback', process.stderr.read())
+
+    def test_board_shows_the_trouble_and_ends_in_time(self):
+        process = self.watch('--http', '127.0.0.1:0')
+        _board, url = process.stdout.readline().split()
+        with urllib.request.urlopen(
+                f'{url}services', timeout=processes.PATIENCE) as answer:
+            position = json.load(answer)['position']
+        with urllib.request.urlopen(
+                f'{url}events?since={position}',
+                timeout=processes.PATIENCE) as stream:
+            while b'timed out' not in stream.readline():
+                pass
+        self.check_end(process)
+
+    def test_events_end_in_time(self):
+        process = self.watch('--events')
+        self.assertIn('is waited for', process.stderr.readline())
+        self.check_end(process)
+
+    def test_once_says_that_nothing_came(self):
+        self.check_refusal('the REST API: .*timed out', '--once')

@@ -19,6 +19,7 @@ from nova import consumer
 from nova.consumer import bus
 from nova.tests import fixtures
 from nova.tests.fixtures import processes
+from nova.tests.fixtures import proxy
 from nova.tests.fixtures import servers
 
 PATIENCE = 60
@@ -40,8 +41,8 @@ class ConsumerTestCase(base.BaseTestCase):
             load_envvars=False, load_yaml_config=False, auth_type='none',
             auth={'endpoint': f'{self.api.url}/v2.1'}).compute
 
-    def transport(self) -> Any:
-        transport = consumer.connect(self.rabbit.url)
+    def transport(self, url: str | None = None) -> Any:
+        transport = consumer.connect(url or self.rabbit.url)
         self.addCleanup(transport.cleanup)
         return transport
 
@@ -119,6 +120,53 @@ class TestListener(ConsumerTestCase):
         self.assertEqual(1, self.log.output.count('is passed over'))
         self.assertNotIn('Traceback', self.log.output)
 
+    def test_requeued_event_that_was_overtaken_is_dropped(self):
+        handled = queue.Queue()
+        attempts = []
+
+        def handle(event):
+            reason = event.service.disabled_reason
+            if reason == 'one' and len(attempts) < 5:
+                attempts.append(reason)
+                raise OSError('index is away')
+            handled.put(reason)
+
+        listener, _heard = self.listener(handler=handle)
+        for reason in ('one', 'two', 'three'):
+            self.disable(reason)
+        self.wait_for(lambda: listener.counts['overtaken'])
+        self.disable('four')
+        self.assertEqual(['two', 'three', 'four'], [
+            handled.get(timeout=PATIENCE) for _event in range(3)])
+        self.wait_for(lambda: listener.counts['handled'] == 3)
+        listener.stop()
+        # Nothing is left for the next one.
+        _next, heard = self.listener()
+        self.assertRaises(queue.Empty, heard.get, timeout=1)
+
+    def test_requeued_event_does_not_win_after_a_restart(self):
+        handled = queue.Queue()
+
+        def handle(event):
+            reason = event.service.disabled_reason
+            if reason == 'one':
+                raise OSError('index is away')
+            handled.put(reason)
+            if reason == 'three':
+                # It ends before what it has requeued comes again.
+                listener._stopping.set()
+
+        listener, _heard = self.listener(handler=handle)
+        for reason in ('one', 'two', 'three'):
+            self.disable(reason)
+        self.assertEqual(['two', 'three'], [
+            handled.get(timeout=PATIENCE) for _event in range(2)])
+        listener.stop()
+        _next, heard = self.listener()
+        self.assertEqual(['one', 'two', 'three'], [
+            heard.get(timeout=PATIENCE).service.disabled_reason
+            for _event in range(3)])
+
     def test_a_backlog_is_not_held_in_memory(self):
         transport = self.transport()
         self.assertEqual(200, transport._driver.prefetch_size)
@@ -144,9 +192,9 @@ class TestExample(ConsumerTestCase):
 
 class TestMirror(ConsumerTestCase):
 
-    def mirror(self):
+    def mirror(self, url=None):
         mirror = consumer.ServiceMirror(
-            self.transport(), consumer.ServiceLister(openstack.connect(
+            self.transport(url), consumer.ServiceLister(openstack.connect(
                 load_envvars=False, load_yaml_config=False,
                 auth_type='none',
                 auth={'endpoint': f'{self.api.url}/v2.1'})),
@@ -173,6 +221,43 @@ class TestMirror(ConsumerTestCase):
         self.disable('after')
         self.wait_for(lambda: mirror.get(uuid).disabled_reason == 'after')
         self.assertNotIn('Traceback', self.log.output)
+
+    def test_a_silent_bus_is_trouble_within_half_a_minute(self):
+        self.api.add_services(('h1', 'nova-compute'))
+        address, vhost = self.rabbit.url.rpartition('@')[2].split('/')
+        network = self.useFixture(proxy.Proxy(int(address.split(':')[1])))
+        mirror = self.mirror(
+            f'rabbit://guest:guest@127.0.0.1:{network.port}/{vhost}')
+        self.assertTrue(mirror.wait_until_synced(PATIENCE))
+        self.wait_for(lambda: not mirror.trouble)
+        network.stall()
+        start = time.monotonic()
+        self.wait_for(lambda: mirror.trouble)
+        self.assertLess(time.monotonic() - start, 30)
+        self.disable('meanwhile')
+        network.mend()
+        (service,) = mirror.services()
+        self.wait_for(lambda: (
+            mirror.get(service.uuid).disabled_reason == 'meanwhile'
+            and not mirror.trouble))
+        network.stall()
+        start = time.monotonic()
+        mirror.stop()
+        self.assertLess(time.monotonic() - start, 10)
+
+    def test_mirror_that_waits_for_the_bus_subscribes_when_it_is_there(self):
+        self.api.add_services(('h1', 'nova-compute'))
+        self.rabbit.stop()
+        mirror = self.mirror()
+        self.wait_for(lambda: '127.0.0.1' in mirror.trouble)
+        self.rabbit.start()
+        self.assertTrue(mirror.wait_until_synced(PATIENCE))
+        self.wait_for(lambda: not mirror.trouble)
+
+    def test_mirror_that_is_not_let_in_says_so(self):
+        mirror = self.mirror(self.rabbit.url.replace(':guest@', ':secret@'))
+        self.wait_for(lambda: 'ACCESS_REFUSED' in mirror.trouble)
+        self.assertNotIn('secret', mirror.trouble + self.log.output)
 
 
 class TestBus(base.BaseTestCase):
