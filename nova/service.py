@@ -196,17 +196,19 @@ def _finishes(limit: float | None, function: Callable[..., object], /,
 
     :param limit: seconds; 0 does not wait, None waits without limit
     """
+    ended = threading.Event()
+
     def run() -> None:
         try:
             function(*args, **kwargs)
         except Exception:
             LOG.exception('%s failed while the service stopped',
                           reflection.get_callable_name(function))
+        finally:
+            ended.set()
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(limit)
-    return limit == 0 or not thread.is_alive()
+    threading.Thread(target=run, daemon=True).start()
+    return ended.wait(limit) or limit == 0
 
 
 def _check_tempdir() -> None:

@@ -121,6 +121,9 @@ def run_until_signal(work: Callable[[threading.Event], object],
         it is left alone, in a thread that does not keep the process alive
     """
     stopping = threading.Event()
+    # Not Thread.join(): until Python 3.13 it misses the end of a thread whose
+    # thread-local objects ask for the current thread when they are deleted.
+    ended = threading.Event()
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -129,19 +132,19 @@ def run_until_signal(work: Callable[[threading.Event], object],
         except BaseException as error:
             failures.append(error)
         finally:
+            ended.set()
             receiver.wake()
 
     hangup = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
     with Receiver(signal.SIGTERM, signal.SIGINT,
                   *[signal.SIGHUP] * hangup) as receiver:
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
+        threading.Thread(target=run, daemon=True).start()
         receiver.wait()
         stopping.set()
-        thread.join(limit)
+        in_time = ended.wait(limit)
     if failures:
         raise failures[0]
-    if thread.is_alive():
+    if not in_time:
         LOG.warning('The process ends although its work did not stop within '
                     '%s s', limit)
 

@@ -76,18 +76,18 @@ class BoardServer:
         name = f'[{address}]' if ':' in address else address
         self.url = f'http://{name}:{self._server.bind_addr[1]}/'
         self._thread = threading.Thread(
-            target=self._server.serve, name='board')
+            target=self._server.serve, name='board', daemon=True)
 
     def start(self) -> None:
         """Answer from now on."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Close all connections and return."""
+        """Close all connections and return, within a limit."""
         self._stopping.set()
         self._server.stop()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_TIMEOUT)
 
 
 class _Server(wsgi.Server):

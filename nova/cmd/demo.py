@@ -122,8 +122,8 @@ def _listening() -> Iterator[queue.Queue[dict[str, Any]]]:
     try:
         yield heard
     finally:
+        # Waiting for it as well could hang, and the process ends anyway.
         listener.stop()
-        listener.wait()
 
 
 def _next(heard: queue.Queue[dict[str, Any]], host: str) -> dict[str, Any]:

@@ -11,14 +11,15 @@ import logging
 import multiprocessing
 import pathlib
 import queue
-import signal
 import sys
 import tempfile
+import threading
 from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 
 from nova import config
+from nova import signals
 from nova.cmd import common
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ _M_ARENA_MAX = -8
 
 #: heartbeats that may be missed, as by default
 _MISSED = 6
+
+#: seconds to stop everything after a signal
+_PATIENCE = 12
+
+#: seconds within which the end is noticed while no event arrives
+_TICK = 0.3
 
 _OPTS = [
     cfg.StrOpt('state-dir', metavar='DIR',
@@ -89,12 +96,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work() -> None:
         _save_memory()
         CONF.register_cli_opts(_OPTS)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)
-        with contextlib.suppress(KeyboardInterrupt), \
-                tempfile.TemporaryDirectory(
-                    prefix='nova-standalone-') as temporary:
-            _run(argv, temporary)
+        with tempfile.TemporaryDirectory(
+                prefix='nova-standalone-',
+                ignore_cleanup_errors=True) as temporary:
+            signals.run_until_signal(
+                lambda stopping: _run(argv, temporary, stopping), _PATIENCE)
 
     return common.run('nova-standalone', argv, work)
 
@@ -105,7 +111,8 @@ def _save_memory() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
-def _run(argv: Sequence[str], temporary: str) -> None:
+def _run(argv: Sequence[str], temporary: str,
+         stopping: threading.Event) -> None:
     embedded = pathlib.Path(temporary, 'nova.conf')
     embedded.write_text(_NOVA_CONF)
     CONF.set_default('state_dir', temporary)
@@ -130,9 +137,10 @@ def _run(argv: Sequence[str], temporary: str) -> None:
                              heard.put) as standalone:
             if CONF.tour:
                 from nova.standalone import tour
-                tour.play(standalone, heard)
+                tour.play(standalone, heard, stopping)
             else:
-                _tell(standalone, heard, CONF.state_dir != temporary)
+                _tell(standalone, heard, stopping,
+                      CONF.state_dir != temporary)
 
 
 def _migrate() -> None:
@@ -149,7 +157,7 @@ def _pace() -> None:
 
 def _tell(standalone: process.Standalone,
           heard: queue.SimpleQueue[consumer.ServiceEvent],
-          kept: bool) -> None:
+          stopping: threading.Event, kept: bool) -> None:
     from nova.standalone import hosts
     from nova.watch import text
     print(_RUNNING.format(
@@ -158,8 +166,11 @@ def _tell(standalone: process.Standalone,
         state=CONF.state_dir if kept else
         'gone at the end; --state-dir DIR keeps them'),
         flush=True)
-    while True:
-        event = heard.get()
+    while not stopping.is_set():
+        try:
+            event = heard.get(timeout=_TICK)
+        except queue.Empty:
+            continue
         # Thousands may register at once.
         if event.event_type != 'service.create':
             print(text.line(event), flush=True)

@@ -6,10 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 import contextlib
 import logging
-import signal
 import sys
 import threading
-from typing import Any, NoReturn
 from urllib import parse
 
 from keystoneauth1 import exceptions as auth_exc
@@ -20,6 +18,7 @@ import oslo_messaging
 from nova import config
 from nova import consumer
 from nova import exception
+from nova import signals
 from nova.board import feed
 from nova.board import server
 from nova.cmd import common
@@ -29,6 +28,9 @@ from nova.watch import screen
 from nova.watch import text
 
 CONF = config.CONF
+
+#: seconds to delete the queue and to close everything after a signal
+_PATIENCE = 12
 
 _OPTS = [
     cfg.BoolOpt('once', default=False,
@@ -72,12 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         config.setup_logging()
         # What can't be loaded is told by the error of ours.
         logging.getLogger('stevedore').setLevel(logging.ERROR)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _interrupt)
         try:
             _watch()
-        except KeyboardInterrupt:
-            pass
         except consumer.APIError as error:
             raise exception.NovaException(
                 f'the REST API: {error}; see --os-cloud') from error
@@ -111,20 +109,22 @@ def _http_address() -> tuple[str, int] | None:
     return None
 
 
-def _interrupt(*_arguments: Any) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def _watch() -> None:
     wanted = follow.Filter(CONF.of_host, CONF.of_binary)
     if CONF.once:
         _list(wanted)
-    elif address := _http_address():
-        _serve_board(wanted, *address)
-    elif CONF.events or CONF.json or not screen.possible():
-        _print_events(wanted)
     else:
-        _show_table(wanted)
+        signals.run_until_signal(
+            lambda stopping: _follow(wanted, stopping), _PATIENCE)
+
+
+def _follow(wanted: follow.Filter, stopping: threading.Event) -> None:
+    if address := _http_address():
+        _serve_board(wanted, stopping, *address)
+    elif CONF.events or CONF.json or not screen.possible():
+        _print_events(wanted, stopping)
+    else:
+        _show_table(wanted, stopping)
 
 
 def _list(wanted: follow.Filter) -> None:
@@ -137,17 +137,17 @@ def _list(wanted: follow.Filter) -> None:
         table.show(text.HEAD, [text.row(service) for service in services])
 
 
-def _print_events(wanted: follow.Filter) -> None:
+def _print_events(wanted: follow.Filter, stopping: threading.Event) -> None:
     write = text.json_line if CONF.json else text.line
 
     def take(event: consumer.ServiceEvent) -> None:
         if wanted(event.service):
             print(write(event), flush=True)
 
-    follow.events(_bus(), _topics(), take)
+    follow.events(_bus(), _topics(), take, stopping)
 
 
-def _show_table(wanted: follow.Filter) -> None:
+def _show_table(wanted: follow.Filter, stopping: threading.Event) -> None:
     lister = _lister()
     shown = screen.Screen(wanted)
     with screen.held_log(shown.tell), follow.mirror(
@@ -155,10 +155,11 @@ def _show_table(wanted: follow.Filter) -> None:
             callbacks=consumer.Callbacks(removed=shown.forget),
             heard=shown.heard, drifted=shown.drifted,
             down_time=CONF.service_down_time) as mirror:
-        shown.run(mirror)
+        shown.run(mirror, stopping)
 
 
-def _serve_board(wanted: follow.Filter, address: str, port: int) -> None:
+def _serve_board(wanted: follow.Filter, stopping: threading.Event,
+                 address: str, port: int) -> None:
     board = feed.Feed(wanted)
     lister = _lister()
     with contextlib.ExitStack() as stack:
@@ -178,7 +179,7 @@ def _serve_board(wanted: follow.Filter, address: str, port: int) -> None:
             down_time=CONF.service_down_time))
         served.start()
         print(f'board  {served.url}', flush=True)
-        threading.Event().wait()
+        stopping.wait()
 
 
 def _topics() -> list[str]:

@@ -40,6 +40,9 @@ _THREADS = 6
 #: it is on the same machine
 _TIMEOUT = 5
 
+#: seconds that the relay may take to stop
+_PATIENCE = 10
+
 
 @dataclasses.dataclass
 class Standalone:
@@ -84,7 +87,7 @@ def running(conf: cfg.ConfigOpts, computes: int, port: int, board_port: int,
             raise _taken('--board-port', board_port) from error
         board.start()
         stack.callback(board.stop)
-        threading.Thread(target=api.serve, name='api').start()
+        threading.Thread(target=api.serve, name='api', daemon=True).start()
         # Before it was heard of nothing may be sent: nothing would be kept.
         mirror.start()
         stack.callback(mirror.stop)
@@ -92,9 +95,9 @@ def running(conf: cfg.ConfigOpts, computes: int, port: int, board_port: int,
         stack.callback(members.stop)
         stopping = threading.Event()
         sending = threading.Thread(target=_relay(conf).run, name='relay',
-                                   args=(stopping,))
+                                   args=(stopping,), daemon=True)
         sending.start()
-        stack.callback(sending.join)
+        stack.callback(sending.join, _PATIENCE)
         stack.callback(stopping.set)
         yield Standalone(endpoint, board.url, members)
 

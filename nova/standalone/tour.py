@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import contextlib
 import dataclasses
 import json
 import queue
+import threading
+import time
 from typing import Any
 
 import openstack
@@ -20,6 +24,9 @@ HOST = 'tour-1'
 
 #: seconds that a notification may take
 _PATIENCE = 30
+
+#: seconds within which the end is noticed while no event arrives
+_TICK = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,13 +65,25 @@ _STEPS = (
 )
 
 
+class _Stopped(Exception):
+    """The tour ends before its end."""
+
+
 def play(standalone: process.Standalone,
-         heard: queue.SimpleQueue[consumer.ServiceEvent]) -> None:
+         heard: queue.SimpleQueue[consumer.ServiceEvent],
+         stopping: threading.Event) -> None:
     """Play it and print it.
 
     :param heard: where the events come
+    :param stopping: set to end it early
     :raises NovaException: a request failed, or was not heard of
     """
+    with contextlib.suppress(_Stopped):
+        _play(standalone, lambda: _next(heard, stopping))
+
+
+def _play(standalone: process.Standalone,
+          next_event: Callable[[], consumer.ServiceEvent]) -> None:
     console = rich.console.Console(highlight=False, soft_wrap=True)
     compute = openstack.connect(
         load_envvars=False, load_yaml_config=False, auth_type='none',
@@ -72,7 +91,7 @@ def play(standalone: process.Standalone,
     console.print('A notification tells whoever listens what has changed, '
                   'with the whole state. Watch it come.')
     standalone.hosts.register(HOST, 'nova-compute')
-    event = _next(heard)
+    event = next_event()
     _explain(console, 1, 'A nova-compute starts on a new host',
              'It registers itself; no request is needed.', event, event)
     for number, step in enumerate(_STEPS, 2):
@@ -84,7 +103,7 @@ def play(standalone: process.Standalone,
             raise exception.NovaException(
                 f'{step.method} was answered with {answer.status_code}: '
                 f'{answer.text}')
-        before, event = event, _next(heard)
+        before, event = event, next_event()
         _explain(console, number, step.title, step.why, before, event, (
             f'openstack compute service {step.command.format(uuid=uuid)}',
             f'{step.method} /v2.1/os-services/{uuid}'
@@ -94,17 +113,19 @@ def play(standalone: process.Standalone,
                   f'{len(_STEPS) + 1} notifications.')
 
 
-def _next(heard: queue.SimpleQueue[consumer.ServiceEvent]
-          ) -> consumer.ServiceEvent:
+def _next(heard: queue.SimpleQueue[consumer.ServiceEvent],
+          stopping: threading.Event) -> consumer.ServiceEvent:
     """Return the next event of the host; others are passed over."""
-    while True:
-        try:
-            event = heard.get(timeout=_PATIENCE)
-        except queue.Empty:
+    deadline = time.monotonic() + _PATIENCE
+    while not stopping.is_set():
+        if time.monotonic() > deadline:
             raise exception.NovaException(
-                f'no notification came within {_PATIENCE} s') from None
-        if event.service.host == HOST:
-            return event
+                f'no notification came within {_PATIENCE} s')
+        with contextlib.suppress(queue.Empty):
+            event = heard.get(timeout=_TICK)
+            if event.service.host == HOST:
+                return event
+    raise _Stopped
 
 
 def _explain(console: rich.console.Console, number: int, title: str,

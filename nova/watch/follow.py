@@ -25,6 +25,9 @@ _WAITING = 1000
 #: seconds that the REST API may take at the start, before the screen is there
 _ASK = 10
 
+#: seconds within which the end is noticed while no event arrives
+_TICK = 0.3
+
 
 class Filter:
     """Chooses services by patterns as the shell has them; none is all.
@@ -62,13 +65,14 @@ def pool(transport: oslo_messaging.Transport) -> Iterator[str]:
 
 
 def events(transport: oslo_messaging.Transport, topics: Sequence[str],
-           take: Callable[[consumer.ServiceEvent], object]) -> None:
-    """Hand on each event until a KeyboardInterrupt.
+           take: Callable[[consumer.ServiceEvent], object],
+           stopping: threading.Event) -> None:
+    """Hand on each event until the work is stopped.
 
     :param take: called in this thread
+    :param stopping: set to stop the work
     """
     heard: queue.Queue[consumer.ServiceEvent] = queue.Queue(_WAITING)
-    stopping = threading.Event()
 
     def wait_for_room(event: consumer.ServiceEvent) -> None:
         while not stopping.is_set():
@@ -80,9 +84,12 @@ def events(transport: oslo_messaging.Transport, topics: Sequence[str],
         listener = consumer.Listener(transport, wait_for_room, name, topics)
         listener.start()
         try:
-            with contextlib.suppress(KeyboardInterrupt):
-                while True:
-                    take(heard.get())
+            while not stopping.is_set():
+                try:
+                    event = heard.get(timeout=_TICK)
+                except queue.Empty:
+                    continue
+                take(event)
         finally:
             stopping.set()
             listener.stop()

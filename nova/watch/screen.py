@@ -11,7 +11,6 @@ import heapq
 import logging
 import sys
 import threading
-import time
 
 from oslo_utils import timeutils
 import rich.box
@@ -94,15 +93,14 @@ class Screen:
         self._lines.append(line)
         self._news.set()
 
-    def run(self, mirror: consumer.ServiceMirror) -> None:
-        """Paint until a KeyboardInterrupt."""
+    def run(self, mirror: consumer.ServiceMirror,
+            stopping: threading.Event) -> None:
+        """Paint until the event is set."""
         pause, longest = _PAINT
-        with contextlib.suppress(KeyboardInterrupt), rich.live.Live(
-                screen=True, auto_refresh=False) as live:
-            while True:
+        with rich.live.Live(screen=True, auto_refresh=False) as live:
+            while not stopping.wait(pause):
                 live.update(self.render(mirror, live.console.size),
                             refresh=True)
-                time.sleep(pause)
                 self._news.wait(longest - pause)
                 self._news.clear()
 

@@ -128,3 +128,54 @@ class TestReceiver(test.NoDBTestCase):
             _send(signal.SIGUSR1)
             self.assertEqual(signal.SIGUSR1, receiver.wait(PATIENCE))
         self.assertEqual(signal.SIG_IGN, signal.getsignal(signal.SIGUSR1))
+
+
+class TestRunUntilSignal(test.NoDBTestCase):
+
+    def test_work_that_returns_ends_it(self):
+        done = []
+        start = time.monotonic()
+        signals.run_until_signal(done.append, PATIENCE)
+        self.assertTrue(done[0].is_set())
+        self.assertLess(time.monotonic() - start, PATIENCE)
+
+    def test_signal_stops_the_work(self):
+        stopped = []
+
+        def work(stopping):
+            _send(signal.SIGTERM)
+            stopped.append(stopping.wait(PATIENCE))
+
+        signals.run_until_signal(work, PATIENCE)
+        self.assertEqual([True], stopped)
+
+    def test_error_of_the_work_is_raised(self):
+        def work(_stopping):
+            raise ZeroDivisionError
+
+        self.assertRaises(ZeroDivisionError, signals.run_until_signal, work,
+                          PATIENCE)
+
+    def test_work_that_does_not_stop_is_left_alone(self):
+        released = threading.Event()
+        self.addCleanup(released.set)
+
+        def work(_stopping):
+            _send(signal.SIGTERM)
+            released.wait(PATIENCE)
+
+        signals.run_until_signal(work, 0.2)
+        self.assertIn('did not stop within 0.2 s', self.stdlog.output)
+        self.assertFalse(released.is_set())
+
+    def test_hangup_that_nohup_ignores_does_not_stop_the_work(self):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self.addCleanup(signal.signal, signal.SIGHUP, before)
+        stopped = []
+
+        def work(stopping):
+            _send(signal.SIGHUP)
+            stopped.append(stopping.wait(0.5))
+
+        signals.run_until_signal(work, PATIENCE)
+        self.assertEqual([False], stopped)
