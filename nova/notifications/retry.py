@@ -173,8 +173,8 @@ def _retry_service(context: RequestContext, service_id: int,
                    ids: Sequence[int]) -> list[Decision]:
     """Retry the notifications of a service that existed a moment ago."""
     try:
-        # Until the commit nobody can change the service, and no other retry
-        # can read its parked rows.
+        # Until the commit nobody can change the service, and another retry
+        # waits here before it reads the parked rows.
         service = db.service_lock(context, service_id)
     except exception.ServiceNotFound:
         return _retry_deleted(context, ids)

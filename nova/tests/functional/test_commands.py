@@ -71,7 +71,7 @@ class TestManage(CommandTestCase):
             done = self.run_command('manage', 'db', 'sync')
             self.assertEqual((0, ''), (done.returncode, done.stdout))
         self.assertEqual(
-            'a83b90c4e117\n',
+            'c40e7d92b5f8\n',
             self.run_command('manage', 'db', 'version').stdout)
 
     def test_the_api_is_described(self):
