@@ -2,7 +2,6 @@
 """nova-api as a process, over real connections."""
 
 import concurrent.futures
-import http.client
 import json
 import os
 import pathlib
@@ -90,18 +89,16 @@ class TestServer(APIProcessTestCase):
 
     def test_requests_that_were_begun_are_finished(self):
         api = self.start()
-        where = parse.urlsplit(api.url)
-        connection = http.client.HTTPConnection(where.hostname, where.port)
-        connection.putrequest('PUT', f'{PATH}/enable')
-        connection.putheader('Content-Length', '2')
-        connection.putheader('Expect', '100-continue')
-        connection.endheaders()
-        # A worker handles the request once it asks for the body.
-        self.assertIn(b' 100 ', connection.sock.recv(100))
-        api.process.send_signal(signal.SIGTERM)
-        api.wait_for_log('Handling signal: term')
-        connection.send(b'{}')
-        self.assertEqual(400, connection.getresponse().status)
+        with self.connect(api) as client:
+            client.sendall(f'PUT {PATH}/enable HTTP/1.1\r\nHost: h\r\n'
+                           'Expect: 100-continue\r\n'
+                           'Content-Length: 2\r\n\r\n'.encode())
+            # A process has it when it asks for the body.
+            self.assertTrue(client.recv(65536))
+            api.process.send_signal(signal.SIGTERM)
+            api.wait_for_log('Handling signal: term')
+            client.sendall(b'{}')
+            self.assertTrue(self.read(client).startswith(b'HTTP/1.1 400 '))
         self.assertEqual(0, api.stop())
 
     def test_it_stops_while_its_processes_still_start(self):
