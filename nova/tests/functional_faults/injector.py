@@ -252,15 +252,19 @@ class Injector:
             node.control('set_disk_free_limit', '1MB')
         return time.time()
 
-    # The queue. What it holds is lost when it is deleted, by the hand of who
-    # deletes it. So that everything else can be demanded, it is deleted when
-    # it holds nothing: the senders' data is held back, on connections that
-    # stay as they are, until the consumer has received all.
+    # The queue. Messages that it holds when it is deleted are lost, whatever
+    # the senders do. So that nothing else may be lost, it is deleted while it
+    # is empty: the senders' data is held back, on connections that stay as
+    # they are, until the consumer has received everything.
 
     def queue_is_deleted(self) -> float:
-        """It is gone until a sender declares it: the consumer knows later."""
+        """It is gone until a sender declares it: the consumer is away.
+
+        RabbitMQ 3.10 does not always cancel the consumers of a quorum queue
+        that is deleted: they would wait for ever.
+        """
         with self._empty_queue() as channel:
-            self._each(self._readers, proxy.Proxy.stall)
+            self._each(self._readers, proxy.Proxy.cut)
             self.removed += channel.queue_delete(recording.QUEUE) or 0
         self.pause()
         self._each(self._readers, proxy.Proxy.mend)
