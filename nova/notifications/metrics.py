@@ -50,10 +50,18 @@ class Metrics:
 
 
 class _Backlog:
-    """Reads the depth of the outbox when it is asked for."""
+    """Reads the depth of the outbox when it is asked for.
+
+    It reports nothing while the database can't be read.
+    """
 
     def collect(self) -> Iterator[core.Metric]:
-        status = outbox.status(nova_context.get_admin_context())
+        try:
+            status = outbox.status(nova_context.get_admin_context())
+        except Exception:
+            # The other figures are known, and nova_outbox_trouble tells.
+            LOG.debug('The outbox could not be counted', exc_info=True)
+            return
         for name, text, value in (
                 ('depth', 'Notifications that wait for the bus, counted up to '
                  f'{outbox.COUNTED:,}.',

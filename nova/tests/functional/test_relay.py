@@ -116,6 +116,10 @@ class TestRelayCommand(test_commands.CommandTestCase):
         refusal = self.wait_for_trouble(url)
         self.assertEqual(503, refusal.code)
         self.assertIn('the database', json.load(refusal)['trouble'])
+        with request.urlopen(f'{url}/metrics', timeout=30) as answer:
+            figures = answer.read().decode().splitlines()
+        self.assertIn('nova_outbox_trouble 1.0', figures)
+        self.assertIn('nova_outbox_parked_total 1.0', figures)
         with sqlite3.connect(self.folder / 'nova.sqlite') as database:
             database.execute('CREATE TABLE notification_outbox (id INTEGER)')
         self.assert_fails(self.run_command('relay'), 'metrics_port',
