@@ -31,6 +31,10 @@ SILENCE = 5.0
 #: seconds after which what is confirmed is deleted, although more rows wait
 _FLUSH = 2.0
 
+#: seconds to finish, at the end, what was begun; then the connection to the
+#: bus is cut
+_FINISH = 4.0
+
 _FIRST_BACKOFF = 0.1
 
 
@@ -82,17 +86,26 @@ class Relay:
         return self._trouble or self._backlog.find_trouble()
 
     def run(self, stopping: threading.Event) -> None:
-        """Work until the event is set."""
+        """Work until the event is set, then finish what was begun.
+
+        It ends within a few seconds, unless the database does not answer.
+        """
+        drained = threading.Event()
+        threading.Thread(target=self._limit_the_end, daemon=True,
+                         args=(stopping, drained)).start()
         self._lease.start(self._watch)
         try:
             while not stopping.is_set():
                 stopping.wait(self._work())
         finally:
+            drained.set()
             self._lease.stop()
 
-    def abort(self) -> None:
-        """End what :meth:`run` waits for on the bus."""
-        self._publisher.abort()
+    def _limit_the_end(self, stopping: threading.Event,
+                       drained: threading.Event) -> None:
+        stopping.wait()
+        if not drained.wait(_FINISH):
+            self._publisher.abort()
 
     def _work(self) -> float:
         """Drain one batch. Return the seconds to sleep before the next one."""
