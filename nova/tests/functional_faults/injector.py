@@ -122,7 +122,7 @@ class Injector:
         self._consumer = consumer
 
     def pause(self) -> None:
-        time.sleep(self._chance.uniform(0.3, 4))
+        time.sleep(self._chance.uniform(0.2, 3))
 
     # Processes
 
