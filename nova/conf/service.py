@@ -3,6 +3,7 @@
 import socket
 
 from oslo_config import cfg
+from oslo_service import opts as oslo_service_opts
 
 HOST = cfg.HostDomainOpt(
     'host', default=socket.gethostname(), sample_default='<hostname>',
@@ -44,16 +45,19 @@ OPTS: list[cfg.Opt] = [
         'tempdir',
         help='Directory for temporary files; the system default if not set. '
              'A process refuses to start if it is not writable.'),
-    cfg.IntOpt(
-        'graceful_shutdown_timeout', default=180, min=0,
-        help='Seconds a process gets to stop after SIGTERM; 0 means without '
-             'end.'),
 ]
+
+#: oslo.service registers this one, which it needs for several workers.
+_OF_OSLO_SERVICE = cfg.IntOpt(
+    'graceful_shutdown_timeout', default=180,
+    help='Seconds a process gets to stop after SIGTERM; 0 means without end.')
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     conf.register_opts(OPTS)
+    oslo_service_opts.set_service_opts_defaults(
+        conf, **{_OF_OSLO_SERVICE.dest: _OF_OSLO_SERVICE.default})
 
 
 def list_opts() -> dict[str, list[cfg.Opt]]:
-    return {'DEFAULT': OPTS}
+    return {'DEFAULT': [*OPTS, _OF_OSLO_SERVICE]}

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import uuid
 
 import fixtures
 from oslotest import base
@@ -28,6 +29,18 @@ max_retries = 0
 notification_format = {wanted}
 [oslo_messaging_notifications]
 driver = messagingv2
+'''
+
+#: A program of somebody else, with several workers.
+_WORKERS = '''
+import sys
+from nova import config, objects, service
+config.parse_args(['test', '--config-file', sys.argv[1]])
+config.setup_logging()
+objects.register_all()
+service.serve(service.Service.create(host='h1', binary='nova-conductor'),
+              workers=2)
+service.wait()
 '''
 
 
@@ -179,13 +192,15 @@ class TestService(CommandTestCase):
         self.addCleanup(self.database.close)
 
     def start(self, host):
-        log = self.folder / f'{host}.log'
+        return self.start_program(
+            '-m', 'nova.cmd.service', '--config-file', str(self.conf),
+            '--binary', 'nova-conductor', '--host', host)
+
+    def start_program(self, *arguments):
+        log = self.folder / f'{uuid.uuid4().hex}.log'
         with log.open('wb') as output:
-            process = subprocess.Popen(
-                [sys.executable, '-m', 'nova.cmd.service',
-                 '--config-file', str(self.conf), '--binary',
-                 'nova-conductor', '--host', host], stdout=output,
-                stderr=output)
+            process = subprocess.Popen([sys.executable, *arguments],
+                                       stdout=output, stderr=output)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         return process, log
@@ -257,6 +272,15 @@ class TestService(CommandTestCase):
     def set_database_timeout(self, seconds):
         self.conf.write_text(self.conf.read_text().replace(
             'timeout=0.2', f'timeout={seconds}'))
+
+    def test_several_workers_send_heartbeats_and_end(self):
+        process, log = self.start_program('-c', _WORKERS, str(self.conf))
+        self.wait_for(lambda: self.beaten('h1', least=3), 'heartbeats')
+        for _number in range(1000):
+            process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(0, process.wait(PATIENCE), log.read_text())
+        self.assertNotIn('Traceback', log.read_text())
 
     def test_it_takes_up_its_record(self):
         for _again in range(2):
