@@ -94,3 +94,8 @@ def check_values() -> None:
                 values[option.dest]
             except cfg.ConfigFileValueError as error:
                 raise exception.ConfigurationError(detail=str(error)) from None
+    if CONF.graceful_shutdown_timeout < 0:
+        # oslo.service registers it, without a minimum.
+        raise exception.ConfigurationError(detail=(
+            'graceful_shutdown_timeout is '
+            f'{CONF.graceful_shutdown_timeout}; it should be 0 or more'))

@@ -175,14 +175,15 @@ class Service(oslo_service.Service):
                         self.binary, self.host)
 
     def reset(self) -> None:
-        """Take up a changed configuration."""
+        """Take up a changed configuration, unless the service stops."""
+        if self._stopped:
+            return
         self.manager.reset()
         service_obj.Service.clear_min_version_cache()
         self.servicegroup_api = servicegroup.API()
         self.report_interval = CONF.report_interval
         self.tg.stop_timers()
-        if not self._stopped:
-            self._join()
+        self._join()
         if self._stopped:
             # stop() came in between and may have missed the new timer.
             self.tg.stop_timers()

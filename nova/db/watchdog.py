@@ -48,12 +48,10 @@ class _Watchdog:
                 self._thread = threading.Thread(
                     target=self._run, name='database watchdog', daemon=True)
                 self._thread.start()
-        overdue = False
         try:
             yield
         except psycopg2.Error as error:
-            overdue = connection not in self._deadlines
-            if not overdue:
+            if connection in self._deadlines:
                 raise
             raise psycopg2.OperationalError(
                 'the server sent no answer within '

@@ -145,6 +145,11 @@ class TestManage(CommandTestCase):
         self.assert_fails(self.run_command('manage', 'db', 'sync'),
                           'report_interval', 'often')
 
+    def test_a_negative_time_to_stop_is_refused(self):
+        self.conf.write_text('[DEFAULT]\ngraceful_shutdown_timeout = -5\n')
+        self.assert_fails(self.run_command('manage', 'db', 'sync'),
+                          'graceful_shutdown_timeout', '-5')
+
     def test_an_unreachable_database_shows_no_password(self):
         for driver, password, words in (
                 ('mysql+pymysql', 'hush', '127.0.0.1:1/nova'),

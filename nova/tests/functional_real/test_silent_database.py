@@ -44,6 +44,7 @@ class _SilentDatabaseTests:
 
     def database_url(self):
         url = sa.make_url(self.useFixture(self.SERVER()).url)
+        self.direct = sa.create_engine(url, poolclass=sa.NullPool)
         self.proxy = self.useFixture(proxy.Proxy(url.port))
         return url.set(port=self.proxy.port).render_as_string(
             hide_password=False)
@@ -208,9 +209,6 @@ class _ProcessTests:
 
     def test_service_sends_heartbeats_again_and_ends_in_time(self):
         url = test.CONF.database.connection
-        self.direct = sa.create_engine(
-            sa.make_url(url).set(port=self.proxy._target),
-            poolclass=sa.NullPool)
         process = self.start(self.conf(url))
         self.wait_for_heartbeat(processes.PATIENCE)
         self.proxy.silence()
@@ -234,9 +232,6 @@ class _ProcessTests:
 
     def test_service_starts_when_the_database_is_back(self):
         url = test.CONF.database.connection
-        self.direct = sa.create_engine(
-            sa.make_url(url).set(port=self.proxy._target),
-            poolclass=sa.NullPool)
         self.proxy.cut()
         process = self.start(self.conf(url))
         while 'SQL connection failed' not in ''.join(self.lines):

@@ -4,6 +4,8 @@
 import queue
 import threading
 
+from oslo_utils import uuidutils
+
 from nova import test
 from nova.objects import service as service_obj
 from nova.standalone import hosts
@@ -33,6 +35,6 @@ class TestPacer(test.NoDBTestCase):
             self.pacer.forget(member.service_ref.uuid)
             called.put(member.service_ref.uuid)
 
-        for uuid in ('first', 'second'):
+        for uuid in (uuidutils.generate_uuid() for _time in range(2)):
             self.pacer.add_timer_args(0.01, beat, [self.member(uuid)], 0)
             self.assertEqual(uuid, called.get(timeout=PATIENCE))
