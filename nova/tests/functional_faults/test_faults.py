@@ -83,6 +83,8 @@ class _FaultsTestCase(test.TestCase):
     def setUp(self):
         super().setUp()
         self.chance = random.Random(SEED)
+        #: when faults began, and their names
+        self.history = []
         self.folder = pathlib.Path(
             self.useFixture(third_party.TempDir()).path)
         self.addCleanup(self.keep_logs)
@@ -191,6 +193,7 @@ class _FaultsTestCase(test.TestCase):
 
     def inject(self, name, faults):
         """Inject faults; return the seconds until all was well again."""
+        self.history.append((time.time(), name))
         with futures.ThreadPoolExecutor(len(faults)) as threads:
             moment = max(threads.map(
                 lambda fault: fault(self.injector), faults))
@@ -249,9 +252,13 @@ class _OutboxTestCase(_FaultsTestCase):
         _say(f'  {number} changes were committed, {len(first)} received, '
              f'{len(arrivals) - len(first)} received again '
              f'({len(old)} of those after a newer one of the service), '
-             f'{len(recording.out_of_order(first))} out of order, '
-             f'{len(set(last.values()) & set(old))} services ended with an '
-             'old one')
+             f'{len(recording.out_of_order(first))} out of order')
+        for arrival in set(last.values()) & set(old):
+            _say('  the last message of a service was an old one, after '
+                 f'"{self.fault_before(arrival.received)}"')
+
+    def fault_before(self, moment):
+        return [name for begin, name in self.history if begin < moment][-1]
 
     def check_order(self, changes, arrivals):
         """Check that one service's changes have arrived in order.
