@@ -8,6 +8,8 @@ import logging
 import time
 from typing import TypeVar
 
+from oslo_db import exception as db_exc
+
 from nova import exception
 from nova import rpc
 from nova.context import RequestContext
@@ -44,6 +46,11 @@ def announce(context: RequestContext, host: str | None, binary: str | None,
             LOG.warning('%s of host %s was passed over: %s', *name, error)
             passed_over += 1
             continue
+        except db_exc.DBError:
+            # A database ends the transaction that holds the service's row if
+            # the bus was waited for too long: the bus is what to report.
+            if rpc.LOSSES.lost == lost:
+                raise
         if rpc.LOSSES.lost > lost:
             raise exception.NotificationLost(sent=sent, number=len(services))
         sent += 1
