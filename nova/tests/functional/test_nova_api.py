@@ -101,6 +101,18 @@ class TestServer(APIProcessTestCase):
             self.assertTrue(self.read(client).startswith(b'HTTP/1.1 400 '))
         self.assertEqual(0, api.stop())
 
+    def test_sigint_ends_it_without_waiting_for_requests(self):
+        api = self.start()
+        with self.connect(api) as client:
+            client.sendall(f'PUT {PATH}/enable HTTP/1.1\r\nHost: h\r\n'
+                           'Expect: 100-continue\r\n'
+                           'Content-Length: 2\r\n\r\n'.encode())
+            self.assertTrue(client.recv(65536))
+            api.process.send_signal(signal.SIGINT)
+            self.assertEqual(0, api.process.wait(processes.PATIENCE))
+            self.assertEqual(b'', self.read(client))
+        self.assertNotIn('Traceback', api.log)
+
     def test_it_stops_while_its_processes_still_start(self):
         for _time in range(3):
             api = self.start(DEFAULT={'osapi_compute_workers': 8})
