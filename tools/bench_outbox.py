@@ -14,6 +14,7 @@ and MariaDB are started, or ``NOVA_TEST_RABBIT_URL`` and
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 import functools
 import itertools
 import json
@@ -86,9 +87,9 @@ def empty(rows: int) -> list[float]:
     left = rows
 
     class Counting(publisher.Publisher):
-        def publish(self, row: Any) -> None:
+        def publish(self, row: Any, may_publish: Callable[[], bool]) -> None:
             nonlocal left
-            super().publish(row)
+            super().publish(row, may_publish)
             left -= 1
             if left % (rows // 10) == 0:
                 times.append(time.perf_counter())

@@ -34,6 +34,7 @@ TESTS = {
     'nova/notifications/rabbit_check.py': (REAL + 'test_status',),
     'nova/notifications/relay.py': OUTBOX,
     'nova/notifications/resync.py': DESCRIPTION,
+    'nova/notifications/retry.py': (FUNCTIONAL + 'test_retry',),
     'nova/notifications/samples.py': (UNIT + 'test_json_ref', *DESCRIPTION),
     'nova/notifications/schema.py': DESCRIPTION,
     'nova/objects/service.py': OBJECTS,
